@@ -1,0 +1,1 @@
+"""AMP: the server, the Deferred client and the client of the standard library."""

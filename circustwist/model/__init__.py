@@ -1,0 +1,1 @@
+"""Frozen values: nothing here reads a clock, does I/O or imports Twisted."""

@@ -1,0 +1,142 @@
+"""
+The one table of commands.
+
+Every face translates it: AMP, ZeroMQ, HTTP and the command line have no
+command of their own.  Names and arguments are Circus's where it has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from .errors import MessageError
+
+Kind: TypeAlias = Literal["text", "whole", "number", "boolean", "texts", "object"]
+Role: TypeAlias = Literal["viewer", "operator", "admin"]
+ROLES: tuple[str, ...] = ("viewer", "operator", "admin")
+
+
+@attrs.frozen
+class Argument:
+    """
+    One argument of a command.
+
+    @ivar kind: its type; C{texts} is a list of text, C{object} a JSON object.
+    @ivar default: what stands for it when it is left out; required if there
+        is none.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    default: Any = attrs.NOTHING
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is attrs.NOTHING
+
+
+@attrs.frozen
+class Command:
+    """
+    One command.
+
+    @ivar role: the least role that may give it.
+    @ivar changes: whether it starts an operation (and so may be waited for)
+        instead of being answered at once.
+    @ivar answer: what its answer holds, by key.
+    """
+
+    name: str
+    help: str
+    arguments: tuple[Argument, ...] = ()
+    role: Role = "viewer"
+    changes: bool = False
+    answer: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+
+
+_NAME = Argument("name", "text", "A watcher, e.g. web.")
+_ANY = Argument("name", "text", "A watcher, e.g. web; without it all of them.", "")
+_MATCH = Argument("match", "text", "How name is matched: simple, glob or regex.", "glob")
+_WAITING = Argument("waiting", "boolean", "Answer when it is done, not when it is accepted.", False)
+_NB = Argument("nb", "whole", "How many.", 1)
+_OPERATION = {"operation": "the operation's id", "info": "what came of it, if it was waited for"}
+
+COMMANDS: tuple[Command, ...] = (
+    Command("ping", "Whether the supervisor answers.", answer={
+        "pid": "its pid", "name": "the stack's name", "version": "its version"}),
+    Command("status", "The state of the stack, or of one watcher.", (
+        _ANY, Argument("detail", "boolean", "Everything that a status page shows.", False),
+    ), answer={
+        "statuses": "state by watcher", "status": "state of the one that was named",
+        "stack": "with detail: the whole stack"}),
+    Command("list", "The watchers, or the pids of one.", (_ANY,), answer={
+        "watchers": "names, sorted and lower-cased", "pids": "of the one that was named"}),
+    Command("numprocesses", "How many processes should run.", (_ANY,), answer={
+        "numprocesses": "the number", "watcher_name": "the one that was named"}),
+    Command("numwatchers", "How many watchers there are.", answer={"numwatchers": "the number"}),
+    Command("options", "The options of a watcher.", (_NAME,), answer={"options": "value by option"}),
+    Command("listsockets", "The sockets of the stack.", answer={
+        "sockets": "fd, name, backlog and host, port or path of each, and how many connections wait"}),
+    Command("start", "Start watchers.", (_ANY, _MATCH, _WAITING), "operator", True, _OPERATION),
+    Command("stop", "Stop watchers.", (_ANY, _MATCH, _WAITING), "operator", True, _OPERATION),
+    Command("restart", "Stop watchers, then start them.", (_ANY, _MATCH, _WAITING), "operator", True, _OPERATION),
+    Command("incr", "Run more processes of a watcher.", (_NAME, _NB, _WAITING), "operator", True, {
+        **_OPERATION, "numprocesses": "the new number"}),
+    Command("decr", "Run fewer processes of a watcher.", (_NAME, _NB, _WAITING), "operator", True, {
+        **_OPERATION, "numprocesses": "the new number"}),
+    Command("signal", "Signal the processes of a watcher, or one of them.", (
+        _NAME,
+        Argument("signum", "text", "The signal: a name or a number."),
+        Argument("pid", "whole", "Only this process.", 0),
+        Argument("wid", "whole", "Only the worker of this number.", 0),
+        Argument("children", "boolean", "The direct children instead of the process.", False),
+        Argument("recursive", "boolean", "The process and all its descendants.", False),
+    ), "operator"),
+    Command("events", "Send every event from now on to this connection.", (
+        Argument("topics", "texts", "Only topics that begin with one of these.", ()),
+        Argument("since", "whole", "Begin with those after this number, as far as they are kept; -1 is from now.", -1),
+    ), answer={"n": "the number of the last event so far", "start": "which run of the supervisor counts"}),
+    Command("operation", "What became of an operation.", (
+        Argument("id", "whole", "Its id; 0 is all of them.", 0), _WAITING,
+    ), answer={"operations": "id, command, state, steps and outcome of each"}),
+    Command("quit", "Stop everything and end the supervisor.", (_WAITING,), "admin", True, _OPERATION),
+)
+
+TABLE: Mapping[str, Command] = {command.name: command for command in COMMANDS}
+
+_TYPES: Mapping[Kind, tuple[type | tuple[type, ...], str]] = {
+    "text": (str, "a string"),
+    "whole": (int, "an integer"),
+    "number": ((int, float), "a number"),
+    "boolean": (bool, "a valid boolean"),
+    "texts": ((list, tuple), "a list of strings"),
+    "object": (dict, "a valid object"),
+}
+
+
+def complete(command: Command, given: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    The arguments of a command, checked and with their defaults.
+
+    @param given: JSON types; what the command does not know is left out.
+    @raise MessageError: in Circus's words, if one is missing or of a wrong type.
+    """
+    found: dict[str, Any] = {}
+    for argument in command.arguments:
+        value: Any = given.get(argument.name)
+        if value is None:
+            if argument.required:
+                raise MessageError(f"message invalid {argument.name!r} is missing")
+            found[argument.name] = argument.default
+            continue
+        types, what = _TYPES[argument.kind]
+        right = isinstance(value, types) and (argument.kind == "boolean" or not isinstance(value, bool))
+        if not right or (argument.kind == "texts" and not all(isinstance(v, str) for v in list(value))):
+            raise MessageError(f"{argument.name!r} isn't {what}")
+        found[argument.name] = value
+    return found

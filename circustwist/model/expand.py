@@ -1,0 +1,2 @@
+"""placeholder"""
+def worker(text: str, names: dict[str, str]) -> str: return text

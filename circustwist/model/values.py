@@ -1,0 +1,202 @@
+"""
+From the text of an option to its value.
+
+Every converter takes the text as it stands in the file and either returns a
+value or raises C{ValueError} with the end of a sentence that begins with the
+text itself: what it is not, and an example of what would be right.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import signal
+from collections.abc import Callable
+from typing import TypeAlias
+
+Converter: TypeAlias = Callable[[str], object]
+
+_TRUE = frozenset(("yes", "true", "on", "1"))
+_FALSE = frozenset(("no", "false", "off", "0"))
+_DURATION = re.compile(r"(-?\d+(?:\.\d*)?|-?\.\d+)\s*(ms|s|m|h|d)?\Z", re.I)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*(?:([kmgt])i?b?|b)?\Z", re.I)
+_NAME = re.compile(r"[^/\x00-\x1f\x7f-\x9f]{1,64}\Z")
+
+
+def text(value: str) -> str:
+    """Any text."""
+    return value
+
+
+def boolean(value: str) -> bool:
+    """C{yes true on 1} or C{no false off 0}, in any case (Circus)."""
+    word = value.strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ValueError("is neither true nor false; e.g. True")
+
+
+def whole(value: str) -> int:
+    """A whole number."""
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("is not a whole number; e.g. 5") from None
+
+
+def natural(value: str) -> int:
+    """A whole number that is not negative."""
+    number = whole(value)
+    if number < 0:
+        raise ValueError("is negative; the least is 0")
+    return number
+
+
+def count(value: str) -> int:
+    """A number of processes: 0 to 100,000."""
+    number = natural(value)
+    if number > 100_000:
+        raise ValueError("is more than 100000")
+    return number
+
+
+def retries(value: str) -> int:
+    """A number of tries, -1 for ever (Circus's C{max_retry})."""
+    number = whole(value)
+    if number < -1:
+        raise ValueError("is less than -1, which means for ever")
+    return number
+
+
+def port(value: str) -> int:
+    """A port: 0 (any free one) to 65535."""
+    number = whole(value)
+    if not 0 <= number <= 65535:
+        raise ValueError("is not a port; 0 (any free one) to 65535")
+    return number
+
+
+def seconds(value: str) -> float:
+    """A duration: seconds, or a number with C{ms}, C{s}, C{m}, C{h} or C{d}."""
+    match = _DURATION.match(value.strip())
+    if match is None:
+        raise ValueError("is not a duration; e.g. 30, 0.5, 500ms or 2m")
+    number = float(match[1]) * _SECONDS[(match[2] or "s").lower()]
+    if number < 0 or not math.isfinite(number) or number > 1e9:
+        raise ValueError("is not a duration of 0 seconds or more")
+    return number
+
+
+def size(value: str) -> int:
+    """A size in bytes, with C{k}, C{M}, C{G} or C{T} for powers of 1024."""
+    match = _SIZE.match(value.strip())
+    if match is None:
+        raise ValueError("is not a size; e.g. 1048576 or 10MB")
+    power = " kmgt".index(match[2].lower()) if match[2] else 0
+    return int(float(match[1]) * 1024**power)
+
+
+def octal(value: str) -> int:
+    """Permission bits in octal, as chmod(1) and umask(1) take them."""
+    try:
+        bits = int(value.strip(), 8)
+    except ValueError:
+        raise ValueError("is not an octal number; e.g. 022") from None
+    if not 0 <= bits <= 0o7777:
+        raise ValueError("is out of range; 0 to 7777 (octal)")
+    return bits
+
+
+def signum(value: str) -> int:
+    """
+    A signal: its number, C{QUIT}, C{SIGQUIT}, C{quit} or C{SIGRTMIN+1}.
+
+    @return: its number, which exists on this system.
+    """
+    word = value.strip()
+    if word.isascii() and word.isdigit():
+        number = int(word)
+    else:
+        name, _, more = word.upper().partition("+")
+        name = name if name.startswith("SIG") else "SIG" + name
+        found = getattr(signal, name, None)
+        if not isinstance(found, signal.Signals) or (more and not more.isdigit()):
+            raise ValueError("is not a signal; e.g. TERM, SIGQUIT or 15")
+        number = int(found) + int(more or 0)
+    if number not in signal.valid_signals():
+        raise ValueError("is not a signal of this system; e.g. TERM, SIGQUIT or 15")
+    return number
+
+
+def signalName(number: int) -> str:
+    """The POSIX name of a signal, e.g. C{SIGKILL}; real-time ones as C{SIGRTMIN+n}."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        low = int(signal.SIGRTMIN)
+        return f"SIGRTMIN+{number - low}" if number > low else f"signal {number}"
+
+
+def limit(value: str) -> int | None:
+    """A resource limit: a number, or nothing (or C{infinity}) for none."""
+    word = value.strip().lower()
+    if word in ("", "infinity", "unlimited", "-1"):
+        return None
+    return natural(word)
+
+
+def respawn(value: str) -> str:
+    """C{always} (any true word), C{never} (any false one) or C{on-failure}."""
+    word = value.strip().lower()
+    if word in ("on-failure", "on_failure"):
+        return "on-failure"
+    if word in ("always", "never"):
+        return word
+    try:
+        return "always" if boolean(word) else "never"
+    except ValueError:
+        raise ValueError("is none of True, False, on-failure") from None
+
+
+def exitCodes(value: str) -> tuple[int, ...]:
+    """
+    Exit codes and signals, blank-separated: C{0 3 SIGTERM}.
+
+    @return: exit codes as they are, signals as negative numbers.
+    """
+    codes = []
+    for word in value.replace(",", " ").split():
+        if word.isascii() and word.isdigit():
+            if int(word) > 255:
+                raise ValueError("has an exit code above 255; e.g. 0 3 SIGTERM")
+            codes.append(int(word))
+        else:
+            codes.append(-signum(word))
+    return tuple(codes)
+
+
+def words(value: str) -> tuple[str, ...]:
+    """Names parted by blanks or commas."""
+    return tuple(value.replace(",", " ").split())
+
+
+def oneOf(*choices: str) -> Converter:
+    """A converter which takes one of these words, in any case."""
+
+    def choose(value: str) -> str:
+        word = value.strip().lower()
+        if word not in choices:
+            raise ValueError(f"is none of {', '.join(choices)}")
+        return word
+
+    return choose
+
+
+def name(value: str) -> str:
+    """The name of a watcher or socket: 1 to 64 printable characters without C{/}."""
+    if not _NAME.match(value) or not value.isprintable() or not value.strip():
+        raise ValueError("is not a name; 1 to 64 printable characters without /")
+    return value

@@ -1,0 +1,190 @@
+"""
+All interfaces of this floor.
+
+The contract of each edge stands here, so that a memory implementation and a
+real one can be held against the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import Attribute, Interface
+
+from ..model.errors import SpawnProblem
+from ..model.launch import Launch, Names
+from ..model.stack import Socket, Watcher
+
+__all__ = [
+    "IClock", "IDelayedCall", "IJournal", "IOutputs", "IReactorTime", "ISockets", "ISpawner", "IWorkerProcess",
+    "IWorkerProtocol",
+]
+
+
+class IClock(IReactorTime):
+    """A reactor's timers on the monotonic clock."""
+
+    def close() -> None:
+        """Give back the timer's descriptor and forget every call."""
+
+
+class IWorkerProtocol(Interface):
+    """
+    Who is told of one worker: L{IProcessProtocol<twisted.internet.interfaces.IProcessProtocol>}
+    without pipes, since L{IOutputs} owns those.
+    """
+
+    def spawned(process: Any) -> None:
+        """
+        The program runs: exec has succeeded.  Never called before C{spawn} returns.
+
+        @param process: an L{IWorkerProcess}.
+        """
+
+    def refused(problem: SpawnProblem) -> None:
+        """It could not be started and there is no process.  Never called before C{spawn} returns."""
+
+    def exited(status: int) -> None:
+        """
+        It has ended, once, after C{spawned}; its group and descendants were
+        signalled SIGKILL as its kill mode says.
+
+        @param status: as waitpid(2) gives it; -1 if it is not to be had.
+        """
+
+
+class IWorkerProcess(Interface):
+    """One running process, ours or adopted."""
+
+    pid: int = Attribute("Its pid.")
+
+    def signal(signum: int, whom: str) -> None:
+        """
+        Send it a signal, without any risk of a recycled pid.  Nothing happens
+        if it has ended.
+
+        @param whom: C{process}, C{tree} (its process group and all of its
+            descendants that are known) or C{children} (direct children only).
+        @raise PermissionError: if it runs as a user that we may not signal.
+        """
+
+
+class ISpawner(Interface):
+    """Makes processes, and tells of their end."""
+
+    def spawn(protocol: Any, launch: Launch, descriptors: Mapping[int, int]) -> None:
+        """
+        Start a process.
+
+        @param protocol: an L{IWorkerProtocol}; told asynchronously.
+        @param descriptors: for each descriptor of the child the one of ours
+            that it is a copy of; exactly these are open in it.  They may be
+            closed when this returns.
+        """
+
+    def adopt(protocol: Any, pid: int, pidfd: int, launch: Launch) -> Any:
+        """
+        Take charge of a process that somebody else started.
+
+        @param protocol: an L{IWorkerProtocol}; only C{exited} is called.
+        @param pidfd: ours from now on.
+        @return: its L{IWorkerProcess}.
+        """
+
+
+class ISockets(Interface):
+    """The sockets of the stack: bound once, held, never accepted on."""
+
+    def bind(socket: Socket) -> None:
+        """
+        Bind and listen.
+
+        @raise WorldError: one line that names the section, the address and
+            what is in the way.
+        """
+
+    def adopt(socket: Socket, fd: int) -> None:
+        """Hold a socket that is bound already; C{fd} is ours from now on."""
+
+    def fileno(name: str) -> int:
+        """
+        The descriptor of a socket.
+
+        @raise KeyError: if there is none of that name.
+        """
+
+    def describe(name: str) -> Mapping[str, Any]:
+        """
+        What is known of a socket: C{host} and C{port}, or C{path}; C{inode};
+        C{queue} (connections that wait) and C{limit}, None where the kernel
+        does not say.
+
+        @raise KeyError: if there is none of that name.
+        """
+
+    def close(unlink: bool) -> None:
+        """Let go of all; with C{unlink}, remove the files of UNIX sockets too."""
+
+
+class IOutputs(Interface):
+    """Makes and owns the pipes on which workers write, and empties them into sinks."""
+
+    def open(watcher: Watcher) -> None:
+        """
+        Make the sinks of a watcher; again after a change of its streams.
+
+        @raise WorldError: one line, if a sink cannot be opened.
+        """
+
+    def pipe(names: Names, fd: int) -> int:
+        """
+        Make the pipe for a worker's output 1 or 2.
+
+        @return: the descriptor for the child, opened for reading and writing
+            so that the worker outlives us; the caller closes it after the spawn.
+        @raise OSError: if there are no descriptors or no memory.
+        """
+
+    def started(names: Names, pid: int) -> None:
+        """The worker runs; lines may carry its pid from now on."""
+
+    def ended(names: Names) -> None:
+        """
+        The worker has ended, or was never started: drain its pipes, which
+        stay open as long as anyone holds them.
+        """
+
+    def inodes(names: Names) -> Mapping[int, int]:
+        """The inodes of a worker's pipes by output, for the journal."""
+
+    def adopt(names: Names, fd: int, end: int) -> None:
+        """
+        Go on emptying a pipe of an earlier supervisor.
+
+        @param fd: output 1 or 2.
+        @param end: a descriptor to read the pipe by; ours from now on.
+        """
+
+    def reopen() -> None:
+        """Open every file sink again, e.g. after logrotate moved it."""
+
+    def close() -> None:
+        """Empty what can be read now and close everything."""
+
+
+class IJournal(Interface):
+    """The append-only state journal, under the lock of this stack."""
+
+    def append(entry: Mapping[str, Any]) -> None:
+        """Write one entry; a failure is logged once and does not raise."""
+
+    def entries() -> list[Mapping[str, Any]]:
+        """What an earlier supervisor left, in order; lines that make no sense are left out."""
+
+    def compact(entries: Callable[[], list[Mapping[str, Any]]]) -> None:
+        """Replace everything by these entries; and again whenever it has grown past its limit."""
+
+    def close(remove: bool) -> None:
+        """Release it; with C{remove}, an orderly stop left nothing to remember."""

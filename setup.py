@@ -1,0 +1,49 @@
+"""circustwist: a supervisor of processes and sockets, built on Twisted."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = next(
+    line.split('"')[1]
+    for line in (HERE / "circustwist" / "__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
+)
+
+setup(
+    name="circustwist",
+    version=VERSION,
+    description="A supervisor of processes and sockets, built on Twisted",
+    long_description=(HERE / "README.rst").read_text(),
+    long_description_content_type="text/x-rst",
+    license="MIT",
+    license_files=["LICENSE"],
+    # The folder twisted/ has no __init__.py: its plugin joins Twisted's own
+    # package, also in an editable install, for which package_dir is needed.
+    packages=[*find_packages(include=["circustwist", "circustwist.*"]), "twisted.plugins"],
+    package_dir={"": "."},
+    package_data={"circustwist": ["py.typed"]},
+    python_requires=">=3.11",
+    install_requires=[
+        "twisted>=25.5",
+        "zope.interface>=6",
+        "psutil>=5.9",
+        "txzmq>=1.0",
+        "attrs>=23.2",
+        "automat>=24.8.1",
+        "click>=8.1",
+    ],
+    extras_require={"test": ["hypothesis>=6.100", "chaussette>=1.3"]},
+    entry_points={"console_scripts": ["circustwist = circustwist.cli.main:main"]},
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Environment :: No Input/Output (Daemon)",
+        "Framework :: Twisted",
+        "Intended Audience :: System Administrators",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3 :: Only",
+        "Topic :: System :: Systems Administration",
+        "Typing :: Typed",
+    ],
+)
