@@ -7,11 +7,24 @@ arguments, says who asks, and turns the answer back into bytes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import fnmatch
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from ..model import values
+from ..model.commands import ROLES, TABLE, Command, complete
+from ..model.effects import NOTHING, Answer, Effects, Signal, Whom
+from ..model.errors import Conflict, Denied, MessageError, NotFound, RequestError, UnknownCommand
 from ..model.events import Occurrence
-from ..model.inputs import Who
+from ..model.inputs import Asked, Input, Who
+from . import answers
+from .arbiter import Arbiter
+from .operations import Action, Operation, Step
+from .watcher import Watcher
+
+QUIT_STILL_ANSWERS = frozenset(("quit", "operation"))
 
 
 class Steering(Protocol):
@@ -35,3 +48,214 @@ class Steering(Protocol):
 
     def past(self, since: int) -> Sequence[Occurrence]:
         """The events after that number, as far as they are kept."""
+
+
+def authorise(command: Command, who: Who) -> None:
+    """
+    @raise Denied: if the role is too little for the command.
+    """
+    if who.role not in ROLES or ROLES.index(who.role) < ROLES.index(command.role):
+        raise Denied(f"{command.name} needs the role {command.role}; {who.name} has {who.role or 'none'}")
+
+
+class Requests:
+    """
+    The logic as the interpreter sees it: commands here, the rest in the arbiter.
+
+    @ivar arbiter: all watchers.
+    """
+
+    def __init__(self, arbiter: Arbiter, about: answers.About) -> None:
+        self.arbiter = arbiter
+        self._about = about
+        self._run: dict[str, Callable[[Asked, dict[str, Any], float], Effects]] = {
+            name: getattr(self, f"_{name}") for name in TABLE if name != "events"
+        }
+
+    def handle(self, input: Input, now: float) -> Effects:
+        """What follows from an input; see L{Arbiter.handle}."""
+        if not isinstance(input, Asked):
+            return self.arbiter.handle(input, now)
+        try:
+            return self._asked(input, now)
+        except RequestError as error:
+            return (Answer(input.call, error),)
+
+    def _asked(self, asked: Asked, now: float) -> Effects:
+        run = self._run.get(asked.command)
+        if run is None:
+            raise UnknownCommand(f"unknown command: {asked.command!r}")
+        command = TABLE[asked.command]
+        authorise(command, asked.who)
+        arguments = complete(command, asked.arguments)
+        if command.changes and self.arbiter.quitting is not None and command.name not in QUIT_STILL_ANSWERS:
+            raise Conflict("the supervisor is stopping")
+        return run(asked, arguments, now)
+
+    # Who is meant
+
+    def _one(self, name: str) -> Watcher:
+        watcher = self.arbiter.watchers.get(name.lower())
+        if watcher is None:
+            raise NotFound(f"program {name} not found")
+        return watcher
+
+    def _matching(self, name: str, match: str) -> list[Watcher]:
+        """The watchers whose name matches, in order of start; those with autostart if no name is given."""
+        every = self.arbiter.watchers.items()
+        if not name:
+            return [watcher for _, watcher in every if watcher.spec.autostart or watcher.status != "stopped"]
+        found = [watcher for key, watcher in every if _matcher(name.lower(), match)(key)]
+        if not found:
+            raise NotFound(f"program {name} not found")
+        return found
+
+    # Reading
+
+    def _ping(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        about = self._about
+        return (Answer(asked.call, {"pid": about.pid, "name": self.arbiter.stack.name, "version": about.version}),)
+
+    def _status(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        name = arguments["name"]
+        found: dict[str, Any] = (
+            {"status": self._one(name).status} if name else {"statuses": answers.statuses(self.arbiter)})
+        if arguments["detail"]:
+            found["stack"] = answers.overview(self.arbiter, self._about, now)
+        return (Answer(asked.call, found),)
+
+    def _list(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        if arguments["name"]:
+            return (Answer(asked.call, {"pids": answers.pids(self._one(arguments["name"]))}),)
+        return (Answer(asked.call, {"watchers": sorted(self.arbiter.watchers)}),)
+
+    def _numprocesses(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        name = arguments["name"]
+        if name:
+            watcher = self._one(name)
+            return (Answer(asked.call, {"numprocesses": watcher.seats.held, "watcher_name": name}),)
+        total = sum(watcher.seats.held for watcher in self.arbiter.watchers.values())
+        return (Answer(asked.call, {"numprocesses": total}),)
+
+    def _numwatchers(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        return (Answer(asked.call, {"numwatchers": len(self.arbiter.watchers)}),)
+
+    def _options(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        return (Answer(asked.call, {"options": answers.watcherOptions(self._one(arguments["name"]), False)}),)
+
+    def _listsockets(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        return (Answer(asked.call, {"sockets": answers.sockets(self.arbiter.stack, self._about)}),)
+
+    def _operation(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        if not arguments["id"]:
+            return (Answer(asked.call, {"operations": [op.json() for op in self.arbiter.operations]}),)
+        operation = self.arbiter.operations.get(arguments["id"])
+        if operation is None:
+            raise NotFound(f"operation {arguments['id']} not found")
+        if arguments["waiting"] and operation.finished is None:
+            operation.calls.append((asked.call, "operation"))
+            return NOTHING
+        return (Answer(asked.call, {"operations": [operation.json()]}),)
+
+    # Changing
+
+    def _start(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        found = self._matching(arguments["name"], arguments["match"])
+        return self._change(asked, arguments, [[_step(watcher, "start")] for watcher in found], now)
+
+    def _stop(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        found = self._matching(arguments["name"], arguments["match"])
+        levels = sorted({watcher.spec.priority for watcher in found})
+        stages = [[_step(w, "stop") for w in found if w.spec.priority == level] for level in levels]
+        return self._change(asked, arguments, stages, now)
+
+    def _restart(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        found = self._matching(arguments["name"], arguments["match"])
+        return self._change(asked, arguments, [[_step(watcher, "stop", "start") for watcher in found]], now)
+
+    def _incr(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        return self._resize(asked, arguments, arguments["nb"], now)
+
+    def _decr(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        return self._resize(asked, arguments, -arguments["nb"], now)
+
+    def _resize(self, asked: Asked, arguments: dict[str, Any], more: int, now: float) -> Effects:
+        watcher = self._one(arguments["name"])
+        if watcher.spec.singleton:
+            return (Answer(asked.call, {"numprocesses": watcher.seats.wanted, "singleton": True}),)
+        wanted = max(0, watcher.seats.wanted + more)
+        if wanted > values.MOST_PROCESSES:
+            raise MessageError(f"'nb' makes {wanted} processes; the most is {values.MOST_PROCESSES}")
+        self._room([watcher])
+        effects = watcher.resize(now, wanted, asked.who.name)
+        return effects + self._change(asked, arguments, [[_step(watcher, "settle")]], now, numprocesses=wanted)
+
+    def _change(
+        self, asked: Asked, arguments: dict[str, Any], stages: list[list[Step]], now: float, **info: Any
+    ) -> Effects:
+        """Begin an operation, and answer at once or at its end."""
+        self._room(self._one(step.watcher) for stage in stages for step in stage)
+        operation = self.arbiter.operations.new(asked.command, asked.who.name, stages)
+        operation.info.update(info)
+        return self._begun(asked, arguments, operation, info) + self.arbiter.begin(operation, now)
+
+    def _begun(
+        self, asked: Asked, arguments: dict[str, Any], operation: Operation, info: Mapping[str, Any]
+    ) -> Effects:
+        if arguments["waiting"]:
+            operation.calls.append((asked.call, asked.command))
+            return NOTHING
+        return (Answer(asked.call, {"operation": operation.id, **info}),)
+
+    def _room(self, watchers: Iterable[Watcher]) -> None:
+        for watcher in watchers:
+            line = self.arbiter.lines[watcher.name.lower()]
+            if line.full and line.current is not None:
+                raise Conflict(f"arbiter is already running {line.current.operation.command} command")
+
+    def _signal(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        watcher = self._one(arguments["name"])
+        try:
+            signum = values.signum(arguments["signum"])
+        except ValueError as error:
+            raise MessageError(f"signal invalid: {arguments['signum']!r} {error}") from None
+        whom: Whom = "children" if arguments["children"] else "tree" if arguments["recursive"] else "process"
+        chosen = [
+            worker for worker in watcher.seats.workers.values() if worker.pid
+            and arguments["pid"] in (0, worker.pid) and arguments["wid"] in (0, worker.names.wid)
+        ]
+        if not chosen and (arguments["pid"] or arguments["wid"]):
+            which = f"process {arguments['pid']}" if arguments["pid"] else f"worker {arguments['wid']}"
+            raise NotFound(f"{which} not found in {watcher.name!r}")
+        return (*(Signal(worker.names.id, signum, whom) for worker in chosen), Answer(asked.call, {}))
+
+    def _quit(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        effects = self.arbiter.quit(now, asked.who.name)
+        operation = self.arbiter.quitting
+        assert operation is not None
+        if operation.finished is not None:
+            return (Answer(asked.call, {"operation": operation.id}), *effects)
+        return self._begun(asked, arguments, operation, {}) + effects
+
+
+def _step(watcher: Watcher, *actions: Action) -> Step:
+    return Step(watcher.name, deque(actions))
+
+
+def _matcher(name: str, match: str) -> Callable[[str], bool]:
+    """
+    How a name is matched, in lower case; Circus's words.
+
+    @raise MessageError: if it is a regular expression that cannot be read.
+    """
+    if match == "simple":
+        return lambda key: key == name
+    if match == "glob":
+        return lambda key: fnmatch.fnmatchcase(key, name)
+    if match != "regex":
+        raise MessageError(f"unknown match method {match}")
+    try:
+        pattern = re.compile(name)
+    except re.error as error:
+        raise MessageError(f"'name' is no regular expression: {error}") from None
+    return lambda key: pattern.match(key) is not None

@@ -16,6 +16,9 @@ from .errors import MessageError
 
 Kind: TypeAlias = Literal["text", "whole", "number", "boolean", "texts", "object"]
 Role: TypeAlias = Literal["viewer", "operator", "admin"]
+REQUIRED = object()
+"""The default of an argument that has none."""
+
 ROLES: tuple[str, ...] = ("viewer", "operator", "admin")
 
 
@@ -32,12 +35,12 @@ class Argument:
     name: str
     kind: Kind
     help: str
-    default: Any = attrs.NOTHING
+    default: Any = REQUIRED
 
     @property
     def required(self) -> bool:
         """Whether it must be given."""
-        return self.default is attrs.NOTHING
+        return self.default is REQUIRED
 
 
 @attrs.frozen

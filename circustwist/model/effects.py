@@ -12,17 +12,23 @@ from .events import Event
 from .launch import Names
 
 
+Whom: TypeAlias = Literal["process", "tree", "children"]
+"""Who is signalled: only the process; its group and all of its descendants; only its direct children."""
+
+
 @attrs.frozen
 class Timer:
     """
     The name of a timer: setting it again replaces it.
 
     @ivar kind: what it is for.
-    @ivar key: whose it is: a worker's id, a watcher's name, ...
+    @ivar watcher: the watcher whose it is; empty for the stack as a whole.
+    @ivar key: which of the watcher's: a worker's id, a seat, an operation's id.
     """
 
     kind: str
-    key: int | str = ""
+    watcher: str = ""
+    key: int = 0
 
 
 @attrs.frozen
@@ -34,15 +40,11 @@ class Spawn:
 
 @attrs.frozen
 class Signal:
-    """
-    Signal a worker.
-
-    @ivar whom: only the process, or its whole group and all descendants.
-    """
+    """Signal a worker; nothing happens if it has ended."""
 
     id: int
     signum: int
-    whom: Literal["process", "tree", "children"] = "process"
+    whom: Whom = "process"
 
 
 @attrs.frozen

@@ -16,7 +16,7 @@ from .launch import Names
 class Spawned:
     """A worker's program runs: its exec has succeeded."""
 
-    id: int
+    names: Names
     pid: int
 
 
@@ -24,7 +24,7 @@ class Spawned:
 class Refused:
     """A worker could not be started; there is no process."""
 
-    id: int
+    names: Names
     problem: SpawnProblem
 
 
@@ -36,7 +36,7 @@ class Exited:
     @ivar status: as waitpid(2) gives it.
     """
 
-    id: int
+    names: Names
     status: int
 
 

@@ -14,6 +14,8 @@ import signal
 from collections.abc import Callable
 from typing import TypeAlias
 
+MOST_PROCESSES = 100_000
+
 Converter: TypeAlias = Callable[[str], object]
 
 _TRUE = frozenset(("yes", "true", "on", "1"))
@@ -58,8 +60,8 @@ def natural(value: str) -> int:
 def count(value: str) -> int:
     """A number of processes: 0 to 100,000."""
     number = natural(value)
-    if number > 100_000:
-        raise ValueError("is more than 100000")
+    if number > MOST_PROCESSES:
+        raise ValueError(f"is more than {MOST_PROCESSES}")
     return number
 
 

@@ -1,0 +1,120 @@
+"""
+What the reading commands answer, with Circus's keys and a few more.
+
+Functions from the logic's state to JSON types; they change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from ..model.launch import socketNumbers
+from ..model.stack import Socket, Stack, Stream, options
+from ..model.stack import Watcher as Spec
+from .arbiter import Arbiter
+from .watcher import Death, Watcher
+
+MASK = "***"
+
+
+@attrs.frozen
+class About:
+    """
+    What the logic is told of the world when somebody asks.
+
+    @ivar pid: the supervisor's.
+    @ivar version: the supervisor's.
+    @ivar since: when it started, on the monotonic clock.
+    @ivar socket: what is known of a socket now, by its name; see
+        C{ISockets.describe}.
+    """
+
+    pid: int
+    version: str
+    since: float
+    socket: Callable[[str], Mapping[str, Any]]
+
+
+def statuses(arbiter: Arbiter) -> dict[str, str]:
+    """The status of each watcher, by its name as it was written."""
+    return {watcher.name: watcher.status for watcher in arbiter.watchers.values()}
+
+
+def overview(arbiter: Arbiter, about: About, now: float) -> dict[str, Any]:
+    """Everything that a status page shows."""
+    return {
+        "name": arbiter.stack.name, "pid": about.pid, "uptime": round(now - about.since, 3), "version": about.version,
+        "path": arbiter.stack.path, "quitting": arbiter.quitting is not None,
+        "watchers": [watcherDetail(watcher, now) for watcher in arbiter.watchers.values()],
+        "sockets": sockets(arbiter.stack, about),
+    }
+
+
+def watcherDetail(watcher: Watcher, now: float) -> dict[str, Any]:
+    """One watcher on a status page."""
+    return {
+        "name": watcher.name, "status": watcher.status, "wanted": watcher.seats.wanted,
+        "configured": watcher.spec.numprocesses, "active": watcher.seats.active(),
+        "restarts": watcher.past.restarts, "problem": watcher.past.problem, "last": _death(watcher.past.last, now),
+        "workers": [
+            {"id": id, "wid": w.names.wid, "pid": w.pid, "state": w.state, "age": round(now - w.since, 3),
+             "generation": w.names.generation}
+            for id, w in watcher.seats.workers.items()
+        ],
+    }
+
+
+def _death(last: Death | None, now: float) -> dict[str, Any] | None:
+    if last is None:
+        return None
+    back = None if last.back is None else round(last.back, 6)
+    return {"worker": last.worker, "reason": last.reason, "ago": round(now - last.at, 3), "back": back}
+
+
+def pids(watcher: Watcher) -> list[int]:
+    """The pids of a watcher's processes, oldest first."""
+    return [worker.pid for worker in watcher.seats.workers.values() if worker.pid]
+
+
+def sockets(stack: Stack, about: About) -> list[dict[str, Any]]:
+    """The sockets, as C{listsockets} answers, sorted by their number in the workers."""
+    numbers = socketNumbers(stack)
+    return [_socket(socket, numbers[socket.name], about) for socket in stack.sockets]
+
+
+def _socket(socket: Socket, number: int, about: About) -> dict[str, Any]:
+    known = dict(about.socket(socket.name))
+    found: dict[str, Any] = {"fd": number, "name": socket.name, "backlog": socket.backlog}
+    if socket.unix:
+        found |= {"path": socket.path, "address": socket.path}
+    else:
+        host, port = known.get("host", socket.host), known.get("port", socket.port)
+        shown = f"[{host}]" if ":" in str(host) else host
+        found |= {"host": host, "port": port, "address": f"{shown}:{port}"}
+    return found | {"queue": known.get("queue"), "limit": known.get("limit"), "state": known.get("state", "held")}
+
+
+def watcherOptions(watcher: Watcher, show: bool) -> dict[str, Any]:
+    """
+    The options of a watcher as they are in force.
+
+    @param show: whether to tell the values of its environment.
+    """
+    spec: Spec = watcher.spec
+    found: dict[str, Any] = {name: getattr(spec, name) for name, _, _ in options(Spec)}
+    found["respawn"] = spec.respawn if spec.respawn == "on-failure" else spec.respawn == "always"
+    found["numprocesses"] = watcher.seats.wanted
+    for name in ("shell_args", "working_dir", "uid", "gid", "virtualenv", "env_file", "stdin_socket"):
+        found[name] = found[name] or None
+    found["env"] = {key: value if show else MASK for key, value in spec.env.items()} or None
+    found |= {f"rlimit_{name}": value for name, value in spec.rlimits.items()}
+    for name, stream in (("stdout_stream_conf", spec.stdout_stream), ("stderr_stream_conf", spec.stderr_stream)):
+        found[name] = _stream(stream)
+    return {**spec.extra, **found}
+
+
+def _stream(stream: Stream) -> dict[str, str]:
+    return {"class": stream.kind, **stream.settings} if stream else {}

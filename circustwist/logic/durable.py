@@ -1,0 +1,255 @@
+"""
+What survives the supervisor's own death: records of its state, as entries of
+the journal, and what they add up to.
+
+Each change is one entry, a mapping of JSON types whose C{kind} says what it
+is.  Nothing here trusts what it reads: an entry of an unknown kind, with a
+wrong type or with a number that cannot be is left out, and nothing raises.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+import attrs
+
+from ..model.launch import Names
+
+Entry: TypeAlias = dict[str, Any]
+
+LONGEST_NAME = 256
+MOST = 100_000
+"""How many workers, watchers or sockets may be; more than that is no state of ours."""
+
+_SERIAL = 2**53 - 1
+_PID = 2**22
+_INODE = 2**64 - 1
+
+
+@attrs.frozen
+class LeftWorker:
+    """
+    A worker that was there when the records ended.
+
+    @ivar pid: its pid; 0 if it was about to be started, so that nobody knows
+        whether it was.
+    @ivar start: when its process was started, in clock ticks since the boot;
+        field 22 of C{/proc/PID/stat}, proc(5).
+    @ivar pipes: the inodes of the pipes on its outputs, by 1 and 2.
+    @ivar since: when it was started, in seconds of the clock of whoever
+        recorded it; 0 if they did not say.
+    """
+
+    names: Names
+    pid: int = 0
+    start: int = 0
+    pipes: Mapping[int, int] = attrs.field(factory=dict, hash=False)
+    since: float = 0.0
+
+
+@attrs.frozen
+class Left:
+    """
+    What an earlier supervisor left behind.
+
+    @ivar workers: in the order of their start.
+    @ivar wanted: for each watcher that was started, stopped or resized:
+        whether it should run, and with how many processes.
+    @ivar sockets: the inode of each socket by name.
+    @ivar nextId: the lowest serial that no worker has had.
+    @ivar generations: how many reloads each watcher had seen, without those
+        that had seen none.
+    """
+
+    workers: tuple[LeftWorker, ...] = ()
+    wanted: Mapping[str, tuple[bool, int]] = attrs.field(factory=dict, hash=False)
+    sockets: Mapping[str, int] = attrs.field(factory=dict, hash=False)
+    nextId: int = 1
+    generations: Mapping[str, int] = attrs.field(factory=dict, hash=False)
+
+    def __bool__(self) -> bool:
+        """Whether there are workers to look for."""
+        return bool(self.workers)
+
+
+NOTHING_LEFT = Left()
+
+
+def intent(names: Names) -> Entry:
+    """A worker is about to be started; written before it is."""
+    return {"kind": "intent", **attrs.asdict(names)}
+
+
+def spawned(id: int, pid: int, start: int, pipes: Mapping[int, int], since: float = 0.0) -> Entry:
+    """
+    It has a process.
+
+    @param start: see L{LeftWorker}, as are the others.
+    """
+    inodes = {str(output): inode for output, inode in pipes.items()}
+    return {"kind": "spawned", "id": id, "pid": pid, "start": start, "pipes": inodes, "since": since}
+
+
+def gone(id: int) -> Entry:
+    """A worker has ended, or could not be started."""
+    return {"kind": "gone", "id": id}
+
+
+def wanted(watcher: str, running: bool, numprocesses: int) -> Entry:
+    """Somebody started, stopped or resized a watcher."""
+    return {"kind": "wanted", "watcher": watcher, "running": running, "numprocesses": numprocesses}
+
+
+def sockets(inodes: Mapping[str, int]) -> Entry:
+    """The sockets that are held from now on, by name."""
+    return {"kind": "sockets", "inodes": dict(inodes)}
+
+
+def reloaded(watcher: str, generation: int) -> Entry:
+    """A watcher has seen so many reloads."""
+    return {"kind": "reloaded", "watcher": watcher, "generation": generation}
+
+
+def serial(nextId: int) -> Entry:
+    """Every serial below this one was used."""
+    return {"kind": "serial", "next": nextId}
+
+
+def snapshot(left: Left) -> list[Entry]:
+    """The fewest entries of which L{replay} makes this again."""
+    entries = [serial(left.nextId)]
+    entries += [reloaded(watcher, generation) for watcher, generation in left.generations.items()]
+    entries += [wanted(watcher, *state) for watcher, state in left.wanted.items()]
+    if left.sockets:
+        entries.append(sockets(left.sockets))
+    for worker in left.workers:
+        entries.append(intent(worker.names))
+        if worker.pid:
+            entries.append(spawned(worker.names.id, worker.pid, worker.start, worker.pipes, worker.since))
+    return entries
+
+
+def replay(entries: Iterable[Mapping[str, Any]]) -> Left:
+    """What the entries add up to; those that make no sense are left out."""
+    replaying = _Replay()
+    for entry in entries:
+        replaying.take(entry)
+    return replaying.result()
+
+
+class _Nonsense(ValueError):
+    """An entry cannot be ours."""
+
+
+def _whole(value: object, least: int, most: int) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise _Nonsense
+    return value
+
+
+def _name(value: object) -> str:
+    if type(value) is not str or not 0 < len(value) <= LONGEST_NAME:
+        raise _Nonsense
+    return value
+
+
+def _mapping(value: object) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping) or len(value) > MOST:
+        raise _Nonsense
+    return value
+
+
+def _seconds(value: object) -> float:
+    if type(value) not in (int, float):
+        raise _Nonsense
+    try:
+        seconds = float(value)  # type: ignore[arg-type]  # mypy does not narrow by type()
+    except OverflowError:
+        raise _Nonsense from None
+    if not math.isfinite(seconds) or seconds < 0:
+        raise _Nonsense
+    return seconds
+
+
+class _Replay:
+    """
+    The state so far.
+
+    @ivar workers: those that are not gone, by serial.
+    """
+
+    def __init__(self) -> None:
+        self.workers: dict[int, LeftWorker] = {}
+        self.wanted: dict[str, tuple[bool, int]] = {}
+        self.sockets: dict[str, int] = {}
+        self.generations: dict[str, int] = {}
+        self.nextId = 1
+
+    def take(self, entry: Mapping[str, Any]) -> None:
+        """Count one entry in, or leave it out as a whole."""
+        kind = entry.get("kind") if isinstance(entry, Mapping) else None
+        if isinstance(kind, str) and kind in self._KINDS:
+            try:
+                self._KINDS[kind](self, entry)
+            except (_Nonsense, KeyError):
+                return
+
+    def result(self) -> Left:
+        """What it adds up to."""
+        return Left(tuple(self.workers.values()), self.wanted, self.sockets, self.nextId, self.generations)
+
+    def _intent(self, entry: Mapping[str, Any]) -> None:
+        names = Names(
+            id=_whole(entry["id"], 1, _SERIAL),
+            watcher=_name(entry["watcher"]),
+            wid=_whole(entry["wid"], 1, MOST),
+            seat=_whole(entry["seat"], 0, MOST),
+            generation=_whole(entry["generation"], 0, _SERIAL),
+        )
+        if names.id in self.workers or len(self.workers) >= MOST:
+            raise _Nonsense
+        self._reload(names.watcher, names.generation)
+        self.workers[names.id] = LeftWorker(names)
+        self.nextId = max(self.nextId, names.id + 1)
+
+    def _spawned(self, entry: Mapping[str, Any]) -> None:
+        worker = self.workers[_whole(entry["id"], 1, _SERIAL)]
+        pipes = _mapping(entry["pipes"])
+        if not {"1", "2"}.issuperset(pipes):
+            raise _Nonsense
+        self.workers[worker.names.id] = LeftWorker(
+            worker.names,
+            pid=_whole(entry["pid"], 2, _PID),
+            start=_whole(entry["start"], 0, _INODE),
+            pipes={int(output): _whole(inode, 1, _INODE) for output, inode in pipes.items()},
+            since=_seconds(entry.get("since", 0)),
+        )
+
+    def _gone(self, entry: Mapping[str, Any]) -> None:
+        del self.workers[_whole(entry["id"], 1, _SERIAL)]
+
+    def _wanted(self, entry: Mapping[str, Any]) -> None:
+        watcher, running = _name(entry["watcher"]), entry["running"]
+        if not isinstance(running, bool) or (watcher not in self.wanted and len(self.wanted) >= MOST):
+            raise _Nonsense
+        self.wanted[watcher] = running, _whole(entry["numprocesses"], 0, MOST)
+
+    def _sockets(self, entry: Mapping[str, Any]) -> None:
+        self.sockets = {_name(name): _whole(inode, 1, _INODE) for name, inode in _mapping(entry["inodes"]).items()}
+
+    def _reloaded(self, entry: Mapping[str, Any]) -> None:
+        self._reload(_name(entry["watcher"]), _whole(entry["generation"], 0, _SERIAL))
+
+    def _reload(self, watcher: str, generation: int) -> None:
+        if generation > self.generations.get(watcher, 0) and len(self.generations) < MOST:
+            self.generations[watcher] = generation
+
+    def _serial(self, entry: Mapping[str, Any]) -> None:
+        self.nextId = max(self.nextId, _whole(entry["next"], 1, _SERIAL + 1))
+
+    _KINDS = {
+        "intent": _intent, "spawned": _spawned, "gone": _gone, "wanted": _wanted, "sockets": _sockets,
+        "reloaded": _reloaded, "serial": _serial,
+    }

@@ -1,0 +1,257 @@
+"""
+The seats of a watcher: who holds them, which are vacant, and who is to leave.
+
+A seat is what a replacement inherits.  It carries the history from which the
+pause before the next try follows; the worker in it is one process only.
+Nothing here walks over all seats for the sake of one.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from ..model.effects import Effects, Forget, Timer, Wake
+from ..model.launch import Names
+from ..model.stack import Watcher
+from .restart import NEW, History
+from .worker import Ending, Worker, newWorker
+
+
+@attrs.define(eq=False)
+class Seat:
+    """
+    One place for a process.
+
+    @ivar number: from 0.
+    @ivar holder: the id of the worker in it; 0 if it is vacant.
+    @ivar history: of those who held it.
+    @ivar vacated: when the last holder ended by itself; None if none did.
+    @ivar queued: whether a new holder is to be started as soon as it may.
+    """
+
+    number: int
+    holder: int = 0
+    history: History = NEW
+    vacated: float | None = None
+    queued: bool = False
+
+
+@attrs.define(eq=False)
+class Numbers:
+    """Gives out the lowest free number, from 1, as Circus numbers its processes."""
+
+    _free: list[int] = attrs.field(factory=list)
+    _taken: set[int] = attrs.field(factory=set)
+    _next: int = 1
+
+    def take(self) -> int:
+        """The lowest free number, from now on taken."""
+        while self._free:
+            number = heapq.heappop(self._free)
+            if number not in self._taken:
+                self._taken.add(number)
+                return number
+        self.claim(self._next)
+        return self._next - 1
+
+    def claim(self, number: int) -> None:
+        """Take this number, which somebody has already."""
+        self._taken.add(number)
+        while self._next <= number:
+            if self._next < number:
+                heapq.heappush(self._free, self._next)
+            self._next += 1
+
+    def give(self, number: int) -> None:
+        """Give a number back."""
+        self._taken.discard(number)
+        heapq.heappush(self._free, number)
+
+
+@attrs.define(eq=False)
+class Seats:
+    """
+    The seats of one watcher and the workers in and out of them.
+
+    @ivar spec: the watcher's options.
+    @ivar serial: gives the next worker's id.
+    @ivar wanted: how many processes should run.
+    @ivar generation: how many reloads there were.
+    @ivar seats: by number.
+    @ivar workers: everyone who has not ended, by id, oldest first.
+    @ivar unproved: the ids of those who have a seat and do not do their work yet.
+    @ivar waiting: the numbers of the seats that are filled after a pause.
+    @ivar held: how many seats have a holder.
+    """
+
+    spec: Watcher
+    serial: Callable[[], int]
+    wanted: int = 0
+    generation: int = 0
+    seats: list[Seat] = attrs.field(factory=list)
+    workers: dict[int, Worker] = attrs.field(factory=dict)
+    unproved: set[int] = attrs.field(factory=set)
+    waiting: set[int] = attrs.field(factory=set)
+    held: int = 0
+    _wids: Numbers = attrs.field(factory=Numbers)
+    _queue: deque[Seat] = attrs.field(factory=deque)
+    _notBefore: float = 0.0
+
+    def seatOf(self, worker: Worker) -> Seat | None:
+        """The seat that a worker holds; None if it was already given to somebody else."""
+        number = worker.names.seat
+        if number < len(self.seats) and self.seats[number].holder == worker.names.id:
+            return self.seats[number]
+        return None
+
+    def alive(self) -> list[Worker]:
+        """Those who count towards the wanted number, oldest first."""
+        return [worker for worker in self.workers.values() if worker.alive]
+
+    def active(self) -> int:
+        """How many do their work."""
+        return sum(worker.state == "ready" for worker in self.workers.values())
+
+    def adopt(self, worker: Worker) -> None:
+        """Take in a worker that runs already."""
+        names = worker.names
+        while len(self.seats) <= names.seat:
+            self.seats.append(Seat(len(self.seats)))
+        if not self.seats[names.seat].holder:
+            self._seat(self.seats[names.seat], names.id)
+        self.workers[names.id] = worker
+        self._wids.claim(names.wid)
+
+    def fill(self, now: float) -> Effects:
+        """Start a process for each seat that is vacant and has none coming."""
+        while len(self.seats) < self.wanted:
+            self.seats.append(Seat(len(self.seats)))
+        for seat in self._inUse():
+            if not seat.holder and seat.number not in self.waiting:
+                self.enqueue(seat)
+        return self.pump(now)
+
+    def _inUse(self) -> list[Seat]:
+        """As many seats as are wanted; those with a holder first, then the lowest."""
+        held = [seat for seat in self.seats if seat.holder]
+        vacant = [seat for seat in self.seats if not seat.holder]
+        return (held + vacant)[: self.wanted]
+
+    def enqueue(self, seat: Seat) -> None:
+        """Let a seat be filled as soon as it may."""
+        if not seat.queued:
+            seat.queued = True
+            self._queue.append(seat)
+
+    def pump(self, now: float) -> Effects:
+        """Start what waits, C{warmup_delay} between one and the next."""
+        effects: list[Effects] = []
+        while self._queue and now >= self._notBefore:
+            seat = self._queue.popleft()
+            seat.queued = False
+            if self.held < self.wanted and not seat.holder:
+                effects.append(self._start(seat, now))
+                if self.spec.warmup_delay:
+                    self._notBefore = now + self.spec.warmup_delay
+        if self._queue:
+            effects.append((Wake(Timer("warmup", self.spec.name), self._notBefore),))
+        return joined(effects)
+
+    def _start(self, seat: Seat, now: float) -> Effects:
+        names = Names(self.serial(), self.spec.name, self._wids.take(), seat.number, self.generation)
+        worker = newWorker(names)
+        self._seat(seat, names.id)
+        self.workers[names.id] = worker
+        self.unproved.add(names.id)
+        return worker.inputs.begin(now)
+
+    def _seat(self, seat: Seat, holder: int) -> None:
+        self.held += (holder != 0) - (seat.holder != 0)
+        seat.holder = holder
+
+    def prove(self, worker: Worker, now: float) -> Effects:
+        """A worker does its work."""
+        self.unproved.discard(worker.names.id)
+        return worker.inputs.proved(now)
+
+    def settled(self) -> bool:
+        """Whether every process that is to be started was, or could not be."""
+        return not self._queue and not self.unproved
+
+    def later(self, seat: Seat, at: float) -> Effects:
+        """Let a seat be filled at that time."""
+        self.waiting.add(seat.number)
+        return (Wake(self._backoff(seat.number), at),)
+
+    def vacant(self, seat: Seat, now: float) -> Effects:
+        """Let a seat be filled now, or after those that wait already."""
+        self.waiting.discard(seat.number)
+        self.enqueue(seat)
+        return self.pump(now)
+
+    def _backoff(self, number: int) -> Timer:
+        return Timer("backoff", self.spec.name, number)
+
+    def clear(self) -> Effects:
+        """Nobody is to be started any more."""
+        for seat in self._queue:
+            seat.queued = False
+        self._queue.clear()
+        forget = [Forget(self._backoff(number)) for number in self.waiting]
+        self.waiting.clear()
+        return (*forget, Forget(Timer("warmup", self.spec.name)))
+
+    def vacated(self) -> bool:
+        """Whether nobody is there and nobody is to come."""
+        return not self.workers and not self._queue and not self.waiting
+
+    def trim(self, now: float, by: str) -> Effects:
+        """End the oldest of those that are too many, as Circus does."""
+        alive = self.alive()
+        surplus = alive[: max(0, len(alive) - self.wanted)]
+        effects = [self.retire(worker, now, self.ending(by)) for worker in surplus]
+        if self.held >= self.wanted:
+            effects.append(self.clear())
+        return joined(effects)
+
+    def retire(self, worker: Worker, now: float, ending: Ending) -> Effects:
+        """End a worker; its seat is vacant at once."""
+        seat = self.seatOf(worker)
+        if seat is not None:
+            self._seat(seat, 0)
+            seat.history, seat.vacated = NEW, None
+        self.unproved.discard(worker.names.id)
+        return worker.inputs.stop(now, ending)
+
+    def retireAll(self, now: float, ending: Ending) -> Effects:
+        """End everyone."""
+        return joined([self.retire(worker, now, ending) for worker in list(self.workers.values())])
+
+    def ending(self, by: str) -> Ending:
+        """How a worker is ended with the options as they are now."""
+        spec = self.spec
+        return Ending(spec.stop_signal, spec.graceful_timeout, spec.killMode, by)
+
+    def remove(self, worker: Worker) -> Seat | None:
+        """
+        A worker is gone.
+
+        @return: the seat that is vacant by it; None if it was retired from its
+            seat before.
+        """
+        seat = self.seatOf(worker)
+        if seat is not None:
+            self._seat(seat, 0)
+        self.unproved.discard(worker.names.id)
+        del self.workers[worker.names.id]
+        self._wids.give(worker.names.wid)
+        return seat
+
+
+def joined(effects: Iterable[Effects]) -> Effects:
+    """Many effects in one row."""
+    return tuple(effect for some in effects for effect in some)

@@ -1,0 +1,363 @@
+"""
+The processes of one watcher towards the wanted number.
+
+This is the only place that decides to start or to retire a process.  The
+machine knows whether the watcher should run; L{Seats} knows who does.  The
+machine's states are Circus's, and C{failed} for a watcher that gave up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
+from automat import TypeMachineBuilder
+
+from ..model.effects import NOTHING, Effects, Publish, Record, Timer, Wake
+from ..model.errors import SpawnProblem
+from ..model.events import Event
+from ..model.stack import Watcher as Spec
+from . import durable, restart
+from .seats import Seat, Seats
+from .worker import Ending, Worker
+
+
+@attrs.frozen
+class Death:
+    """
+    The last end of a process that nobody had asked for.
+
+    @ivar worker: as people type it.
+    @ivar reason: in words.
+    @ivar status: as waitpid(2) gives it.
+    @ivar at: when.
+    @ivar back: seconds until the seat was taken again; None as long as it is not.
+    """
+
+    worker: str
+    reason: str
+    status: int
+    at: float
+    back: float | None = None
+
+
+@attrs.define(eq=False)
+class Past:
+    """
+    What is told of what was.
+
+    @ivar restarts: how often a process was started in place of one that ended by itself.
+    @ivar last: the last unplanned end; None if there was none.
+    @ivar problem: why a process could not be started, or the watcher failed; empty if all is well.
+    @ivar ends: the times of unplanned ends that C{start_limit_burst} counts.
+    """
+
+    restarts: int = 0
+    last: Death | None = None
+    problem: str = ""
+    ends: list[float] = attrs.field(factory=list)
+
+
+class Inputs(Protocol):
+    """What may happen to a watcher as a whole."""
+
+    def start(self, now: float, by: str) -> Effects:
+        """It should run."""
+
+    def stop(self, now: float, ending: Ending) -> Effects:
+        """It should not run; C{ending} says how its workers are ended."""
+
+    def resize(self, now: float, by: str) -> Effects:
+        """Another number of processes is wanted."""
+
+    def settle(self, now: float) -> Effects:
+        """Every process that is to be started was, or could not be."""
+
+    def vacant(self, now: float, seat: Seat, due: float) -> Effects:
+        """A seat may be filled again, at that time."""
+
+    def fail(self, now: float, reason: str) -> Effects:
+        """Further tries are useless."""
+
+    def empty(self, now: float) -> Effects:
+        """No worker is left, and none is to come."""
+
+
+@attrs.define(eq=False)
+class Watcher:
+    """
+    One watcher: its seats, its machine and its past.
+
+    @ivar seats: who runs.
+    @ivar draw: a random number of at least 0 and less than 1.
+    @ivar status: C{stopped starting active stopping failed}.
+    @ivar past: what is told of its past.
+    @ivar inputs: its machine.
+    """
+
+    seats: Seats
+    draw: Callable[[], float]
+    status: str = "stopped"
+    past: Past = attrs.field(factory=Past)
+    inputs: Inputs = attrs.field(init=False, repr=False)
+
+    @property
+    def spec(self) -> Spec:
+        """Its options."""
+        return self.seats.spec
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.spec.name
+
+    @property
+    def running(self) -> bool:
+        """Whether it should run."""
+        return self.status in ("starting", "active")
+
+    def event(self, name: str, planned: bool = True, by: str = "", **data: Any) -> Publish:
+        """An event about the watcher as a whole."""
+        return Publish(Event(name, self.name, planned=planned, by=by, data=data))
+
+    def wish(self, running: bool) -> Record:
+        """What should be, for the journal."""
+        return Record(durable.wanted(self.name, running, self.seats.wanted))
+
+    def start(self, now: float, by: str) -> Effects:
+        """Run, or fill up what is missing."""
+        self.past.problem = ""
+        return self.inputs.start(now, by) + self._settle(now)
+
+    def stop(self, now: float, ending: Ending) -> Effects:
+        """Do not run."""
+        return self.inputs.stop(now, ending) + self._settle(now)
+
+    def resize(self, now: float, wanted: int, by: str) -> Effects:
+        """Run another number of processes, now or at the next start."""
+        self.seats.wanted = wanted
+        return (self.wish(self.running), *self.inputs.resize(now, by), *self._settle(now))
+
+    def ending(self, by: str) -> Ending:
+        """How its workers are ended with the options as they are now."""
+        return self.seats.ending(by)
+
+    def adopt(self, worker: Worker) -> None:
+        """Take in a worker of an earlier supervisor."""
+        self.seats.adopt(worker)
+
+    def spawned(self, worker: Worker, now: float, pid: int) -> Effects:
+        """A worker's program runs."""
+        effects = worker.inputs.spawned(now, pid)
+        seat = self.seats.seatOf(worker)
+        if worker.state == "starting":
+            effects += self.seats.prove(worker, now)
+            effects += self._aging(worker, now)
+        if seat is not None:
+            self._back(seat, now)
+        return effects + self._settle(now)
+
+    def _aging(self, worker: Worker, now: float) -> Effects:
+        if not self.spec.max_age:
+            return NOTHING
+        age = self.spec.max_age + self.spec.max_age_variance * self.draw()
+        return (Wake(Timer("age", self.name, worker.names.id), now + age),)
+
+    def _back(self, seat: Seat, now: float) -> None:
+        """A seat is taken again after its holder died."""
+        if seat.vacated is None:
+            return
+        self.past.restarts += 1
+        self.past.problem = ""
+        last = self.past.last
+        if last is not None and last.back is None:
+            self.past.last = attrs.evolve(last, back=now - seat.vacated)
+        seat.vacated = None
+
+    def refused(self, worker: Worker, now: float, problem: SpawnProblem) -> Effects:
+        """A worker could not be started."""
+        effects = worker.inputs.refused(now, problem)
+        seat = self.seats.remove(worker)
+        if seat is None:
+            return effects + self._settle(now)
+        self.past.problem = f"{worker.names} could not be started: {problem}"
+        if not problem.shortage:
+            seat.history = restart.afterRefusal(seat.history)
+        if restart.givenUp(self.spec, seat.history) and not self.seats.held:
+            effects += self.inputs.fail(now, self.past.problem)
+        else:
+            # What the host has too little of is never asked for at once again.
+            short = attrs.evolve(seat.history, refused=seat.history.refused + SHORTAGE)
+            effects += self._later(seat, now, short if problem.shortage else seat.history)
+        return effects + self._settle(now)
+
+    def exited(self, worker: Worker, now: float, status: int) -> Effects:
+        """A worker has ended."""
+        planned = worker.ending is not None
+        effects = worker.inputs.exited(now, status)
+        seat = self.seats.remove(worker)
+        if not planned and seat is not None:
+            effects += self._died(worker, seat, now, status)
+        return effects + self._settle(now)
+
+    def _died(self, worker: Worker, seat: Seat, now: float, status: int) -> Effects:
+        """A worker ended by itself."""
+        self.past.last = Death(str(worker.names), restart.reason(status), status, now)
+        seat.history = restart.afterRun(seat.history, now - worker.since >= restart.HEALTHY)
+        seat.vacated = now
+        if not restart.wantedAgain(self.spec, status):
+            return NOTHING
+        self.past.ends.append(now)
+        if restart.tooOften(self.spec, self.past.ends, now):
+            count, interval = self.spec.start_limit_burst, self.spec.start_limit_interval
+            return self.inputs.fail(now, f"{count} unplanned ends within {interval:g} s, the last: "
+                                         f"{worker.names} {restart.reason(status)}")
+        del self.past.ends[: -self.spec.start_limit_burst or len(self.past.ends)]
+        return self._later(seat, now, seat.history)
+
+    def _later(self, seat: Seat, now: float, history: restart.History) -> Effects:
+        """Fill a seat after the pause that this history asks for."""
+        pause = restart.pause(history, self.spec.restart_delay_max, self.draw())
+        return self.inputs.vacant(now, seat, now + pause)
+
+    def woken(self, timer: Timer, now: float) -> Effects:
+        """One of its timers is due."""
+        if timer.kind == "backoff" and timer.key < len(self.seats.seats):
+            return self.inputs.vacant(now, self.seats.seats[timer.key], now) + self._settle(now)
+        if timer.kind == "warmup":
+            return self.seats.pump(now) + self._settle(now)
+        worker = self.seats.workers.get(timer.key)
+        if worker is None:
+            return NOTHING
+        if timer.kind == "grace":
+            return worker.inputs.graceExpired(now)
+        return self._replace(worker, now)
+
+    def _replace(self, worker: Worker, now: float) -> Effects:
+        """A worker has reached its age."""
+        seat = self.seats.seatOf(worker)
+        if seat is None or not self.running:
+            return NOTHING
+        effects = self.seats.retire(worker, now, self.seats.ending("max_age"))
+        return effects + self.inputs.vacant(now, seat, now) + self._settle(now)
+
+    def _settle(self, now: float) -> Effects:
+        """Tell the machine what has come about."""
+        effects = NOTHING
+        if self.status == "starting" and self.seats.wanted and self.seats.settled():
+            effects += self.inputs.settle(now)
+        if self.seats.vacated() and not (self.status == "active" and not self.seats.wanted):
+            effects += self.inputs.empty(now)
+        return effects
+
+
+SHORTAGE = 4
+"""A want of the host's counts as so many refusals when the pause is reckoned, and as none for C{max_retry}."""
+
+_builder = TypeMachineBuilder(Inputs, Watcher)
+_stopped = _builder.state("stopped")
+_starting = _builder.state("starting")
+_active = _builder.state("active")
+_stopping = _builder.state("stopping")
+_failed = _builder.state("failed")
+
+
+@_stopped.upon(Inputs.start).to(_starting)
+@_failed.upon(Inputs.start).to(_starting)
+def _start(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
+    watcher.status, watcher.past.problem = "starting", ""
+    watcher.past.ends.clear()
+    for seat in watcher.seats.seats:
+        seat.history = restart.NEW
+    return (watcher.wish(True), *watcher.seats.fill(now))
+
+
+@_starting.upon(Inputs.start).loop()
+@_active.upon(Inputs.start).loop()
+def _startAgain(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
+    return watcher.seats.clear() + watcher.seats.trim(now, by) + watcher.seats.fill(now)
+
+
+@_starting.upon(Inputs.settle).to(_active)
+def _settled(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
+    watcher.status = "active"
+    return (watcher.event("start"),)
+
+
+@_starting.upon(Inputs.stop).to(_stopping)
+@_active.upon(Inputs.stop).to(_stopping)
+@_failed.upon(Inputs.stop).to(_stopping)
+def _stop(inputs: Inputs, watcher: Watcher, now: float, ending: Ending) -> Effects:
+    watcher.status = "stopping"
+    return (watcher.wish(False), *watcher.seats.clear(), *watcher.seats.retireAll(now, ending))
+
+
+@_stopping.upon(Inputs.stop).loop()
+def _stopSooner(inputs: Inputs, watcher: Watcher, now: float, ending: Ending) -> Effects:
+    return watcher.seats.retireAll(now, ending)
+
+
+@_stopping.upon(Inputs.empty).to(_stopped)
+def _empty(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
+    watcher.status = "stopped"
+    return (watcher.event("stop"),)
+
+
+@_starting.upon(Inputs.empty).to(_stopped)
+@_active.upon(Inputs.empty).to(_stopped)
+def _ranOut(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
+    watcher.status = "stopped"
+    return (watcher.wish(False), watcher.event("stop", planned=False))
+
+
+@_starting.upon(Inputs.vacant).loop()
+@_active.upon(Inputs.vacant).loop()
+def _vacant(inputs: Inputs, watcher: Watcher, now: float, seat: Seat, due: float) -> Effects:
+    if due > now:
+        return watcher.seats.later(seat, due)
+    return watcher.seats.vacant(seat, now)
+
+
+@_starting.upon(Inputs.resize).loop()
+@_active.upon(Inputs.resize).loop()
+def _resize(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
+    return watcher.seats.trim(now, by) + watcher.seats.fill(now)
+
+
+@_starting.upon(Inputs.fail).to(_failed)
+@_active.upon(Inputs.fail).to(_failed)
+def _fail(inputs: Inputs, watcher: Watcher, now: float, reason: str) -> Effects:
+    watcher.status, watcher.past.problem = "failed", reason
+    return (*watcher.seats.clear(), watcher.event("failed", planned=False, reason=reason))
+
+
+def _ignore(state: Any, *inputs: Any) -> None:
+    for input in inputs:
+        state.upon(input).loop().returns(NOTHING)
+
+
+_ignore(_stopped, Inputs.stop, Inputs.resize, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
+_ignore(_active, Inputs.settle)
+_ignore(_stopping, Inputs.start, Inputs.resize, Inputs.settle, Inputs.vacant, Inputs.fail)
+_ignore(_failed, Inputs.resize, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
+
+_machine = _builder.build()
+
+
+def newWatcher(spec: Spec, serial: Callable[[], int], draw: Callable[[], float]) -> Watcher:
+    """
+    A watcher that does not run yet.
+
+    @param serial: gives the id of the next worker.
+    @param draw: see L{Watcher}.
+    """
+    watcher = Watcher(Seats(spec, serial, spec.numprocesses), draw)
+    watcher.inputs = _machine(watcher)
+    return watcher
+
+
+def resume(watcher: Watcher) -> None:
+    """Make a watcher one whose workers run already."""
+    watcher.status = "active"
+    watcher.inputs = _machine(watcher, _active)

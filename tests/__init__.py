@@ -1,0 +1,1 @@
+"""The tests of circustwist; C{python -m twisted.trial tests} runs them."""

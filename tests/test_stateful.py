@@ -1,0 +1,170 @@
+"""
+Any row of commands, exits, failures and passing time, against what must always hold.
+
+The model is small: who was asked for, who runs, and what the administrator
+wanted last.  No row leaves a worker doubled, unowned, forgotten or above its
+number, and each spawn has exactly one end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from twisted.trial.unittest import SynchronousTestCase
+
+from circustwist.model.errors import Conflict, OperationFailed
+from circustwist.model.inputs import Ended
+from circustwist.model.stack import Watcher
+
+from .memory import Memory
+
+NAMES = st.sampled_from(("web", "job", "slow"))
+STATUS = st.sampled_from((0, 256, 9, 15))
+
+
+class ArbiterMachine(RuleBasedStateMachine):
+    """A supervisor to which anything may happen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory = Memory(
+            Watcher("web", cmd="web", numprocesses=3, graceful_timeout=5.0, max_age=50.0, max_age_variance=0.0),
+            Watcher("job", cmd="job", numprocesses=2, respawn="on-failure", start_limit_burst=3, max_retry=2),
+            Watcher("slow", cmd="slow", numprocesses=2, warmup_delay=1.0, priority=5, respawn="never"),
+        )
+        self.memory.auto = False
+        self.memory.begin()
+
+    def _spawning(self, data: st.DataObject) -> int:
+        return data.draw(st.sampled_from(sorted(self.memory.spawning)))
+
+    def _running(self, data: st.DataObject) -> int:
+        return data.draw(st.sampled_from(sorted(self.memory.running)))
+
+    @precondition(lambda self: self.memory.spawning)
+    @rule(data=st.data())
+    def spawned(self, data: st.DataObject) -> None:
+        """A process that was asked for runs."""
+        self.memory.spawned(self._spawning(data))
+
+    @precondition(lambda self: self.memory.spawning)
+    @rule(data=st.data(), errno=st.sampled_from((2, 11, 13, 24)))
+    def refused(self, data: st.DataObject, errno: int) -> None:
+        """A process that was asked for cannot be started."""
+        self.memory.refuse(self._spawning(data), errno)
+
+    @precondition(lambda self: self.memory.running)
+    @rule(data=st.data(), status=STATUS)
+    def exited(self, data: st.DataObject, status: int) -> None:
+        """A process ends."""
+        self.memory.exit(self._running(data), status)
+
+    @rule()
+    def obeyed(self) -> None:
+        """Everyone who was asked to end does so."""
+        self.memory.obey()
+
+    @rule(seconds=st.floats(0, 60))
+    def later(self, seconds: float) -> None:
+        """Time passes."""
+        self.memory.advance(seconds)
+
+    @rule(command=st.sampled_from(("start", "stop", "restart")), name=NAMES, waiting=st.booleans())
+    def command(self, command: str, name: str, waiting: bool) -> None:
+        """A command to one watcher."""
+        self._ask(command, name=name, waiting=waiting)
+
+    @rule(command=st.sampled_from(("start", "stop", "restart")))
+    def commandToAll(self, command: str) -> None:
+        """A command to all."""
+        self._ask(command)
+
+    @rule(command=st.sampled_from(("incr", "decr")), name=NAMES, nb=st.integers(0, 4))
+    def resized(self, command: str, name: str, nb: int) -> None:
+        """Another number of processes."""
+        self._ask(command, name=name, nb=nb)
+
+    def _ask(self, command: str, **arguments: object) -> None:
+        answer = self.memory.ask(command, **arguments)
+        if isinstance(answer, Exception):
+            assert isinstance(answer, Conflict | OperationFailed), answer
+
+    @invariant()
+    def everyWorkerIsOwned(self) -> None:
+        """Whoever was asked for or runs is in exactly one watcher, and nobody else is."""
+        memory = self.memory
+        owned = Counter(id for watcher in memory.arbiter.watchers.values() for id in watcher.seats.workers)
+        assert set(owned) == set(memory.spawning) | set(memory.running)
+        assert all(count == 1 for count in owned.values())
+
+    @invariant()
+    def neverTooMany(self) -> None:
+        """No more processes count than are wanted, and no number or seat is taken twice."""
+        for watcher in self.memory.arbiter.watchers.values():
+            alive = watcher.seats.alive()
+            assert len(alive) <= watcher.seats.wanted, watcher
+            assert len(alive) == watcher.seats.held == sum(1 for seat in watcher.seats.seats if seat.holder)
+            assert len({worker.names.seat for worker in alive}) == len(alive)
+            wids = [worker.names.wid for worker in watcher.seats.workers.values()]
+            assert len(set(wids)) == len(wids)
+
+    @invariant()
+    def noneForgotten(self) -> None:
+        """A watcher that should run has everyone, or somebody on the way."""
+        for watcher in self.memory.arbiter.watchers.values():
+            seats = watcher.seats
+            if watcher.running and watcher.spec.respawn == "always":
+                queued = sum(seat.queued for seat in seats.seats)
+                assert seats.held + queued + len(seats.waiting) >= seats.wanted, watcher
+            if watcher.status == "stopped":
+                assert not seats.workers and not seats.waiting
+
+    @invariant()
+    def oneEndEach(self) -> None:
+        """Each process that was started and is gone has had exactly one end; the journal agrees."""
+        memory = self.memory
+        spawned = Counter(event.pid for event in memory.events if event.name == "spawn")
+        reaped = Counter(event.pid for event in memory.events if event.name == "reap")
+        assert all(count == 1 for count in spawned.values()) and all(count == 1 for count in reaped.values())
+        assert set(spawned) - set(reaped) == set(memory.running.values())
+        intents = [entry["id"] for entry in memory.journal if entry["kind"] == "intent"]
+        gone = [entry["id"] for entry in memory.journal if entry["kind"] == "gone"]
+        assert len(set(gone)) == len(gone)
+        assert set(intents) - set(gone) == set(memory.spawning) | set(memory.running)
+
+    @invariant()
+    def leavingHaveATimer(self) -> None:
+        """Whoever was asked to end is killed some day."""
+        for watcher in self.memory.arbiter.watchers.values():
+            for worker in watcher.seats.workers.values():
+                assert worker.state != "stopping" or worker.timer() in self.memory.timers
+
+    def teardown(self) -> None:
+        """Whatever happened, it can be ended, everybody is answered, and no timer stays."""
+        memory = self.memory
+        memory.feed(Ended("SIGTERM"))
+        for _ in range(100):
+            for id in list(memory.spawning):
+                memory.spawned(id)
+            memory.obey()
+            if memory.quit is not None:
+                break
+        assert memory.quit == 0
+        assert not memory.running and not memory.spawning
+        assert all(timer.kind in ("stage", "age") for timer in memory.timers), memory.timers
+        assert all(operation.state != "running" for operation in memory.arbiter.operations)
+
+
+class StatefulTests(SynchronousTestCase):
+    """The arbiter under arbitrary rows of events."""
+
+    def test_anything(self) -> None:
+        """No row of events breaks what must hold."""
+        case = ArbiterMachine.TestCase
+        case.settings = settings(
+            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+        result = case("runTest")
+        result.runTest()
