@@ -34,7 +34,11 @@ setup(
         "automat>=24.8.1",
         "click>=8.1",
     ],
-    extras_require={"test": ["hypothesis>=6.100", "chaussette>=1.3"]},
+    extras_require={
+        "test": ["hypothesis>=6.100", "chaussette>=1.3"],
+        "lint": ["ruff>=0.17,<0.18", "mypy>=2.4,<3", "mypy-zope>=1.0.17,<2", "types-psutil>=7,<8"],
+        "docs": ["sphinx>=8,<10"],
+    },
     entry_points={"console_scripts": ["circustwist = circustwist.cli.main:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",

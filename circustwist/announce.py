@@ -92,7 +92,8 @@ class Announcer:
         for watcher in self._arbiter.watchers.values():
             state = f"{watcher.name} {watcher.seats.active()}/{watcher.seats.wanted}"
             states.append(state if watcher.status == "active" else f"{state} {watcher.status}")
-        lines = [f"{summary(self._arbiter)} · {self._features} · {', '.join(states) or 'nothing to run'} ({self._took()} s)"]
+        told = (summary(self._arbiter), self._features, f"{', '.join(states) or 'nothing to run'} ({self._took()} s)")
+        lines = [" · ".join(told)]
         lines += [f"  {address}" for address in self.addresses]
         return "\n".join(lines)
 

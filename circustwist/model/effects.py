@@ -11,7 +11,6 @@ from .errors import RequestError
 from .events import Event
 from .launch import Names
 
-
 Whom: TypeAlias = Literal["process", "tree", "children"]
 """Who is signalled: only the process; its group and all of its descendants; only its direct children."""
 

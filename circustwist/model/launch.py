@@ -172,6 +172,8 @@ def plan(watcher: Watcher, names: Names, stack: str, numbers: Mapping[str, int],
     @raise ValueError: if the command line cannot be split.
     """
     env = {**env, "CIRCUSTWIST_ID": token(stack, names.id)}
+    if not watcher.use_sockets:
+        numbers = {**numbers, **{name: FIRST_SOCKET + n for n, name in enumerate(watcher.listen_fds)}}
     if watcher.listen_fds:
         env |= {"LISTEN_FDS": str(len(watcher.listen_fds)), "LISTEN_FDNAMES": ":".join(watcher.listen_fds)}
     return Launch(

@@ -25,7 +25,8 @@ def stackName(path: str, configured: str) -> str:
     if configured:
         return configured
     stem = posixpath.splitext(posixpath.basename(path))[0]
-    return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', stem)[:40]}-{sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
+    digest = sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', stem)[:40]}-{digest[:6]}"
 
 
 def parents(uid: int, environ: Mapping[str, str]) -> list[str]:

@@ -97,6 +97,8 @@ def size(value: str) -> int:
     match = _SIZE.match(value.strip())
     if match is None:
         raise ValueError("is not a size; e.g. 1048576 or 10MB")
+    if len(match[1]) > 20:
+        raise ValueError("is too large a size; e.g. 10MB")
     power = " kmgt".index(match[2].lower()) if match[2] else 0
     return int(float(match[1]) * 1024**power)
 

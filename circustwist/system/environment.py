@@ -65,9 +65,8 @@ def virtualenv(folder: str, version: str, env: Mapping[str, str]) -> dict[str, s
     @raise ValueError: if there is no such virtual environment.
     """
     version = version or f"{sys.version_info[0]}.{sys.version_info[1]}"
-    packages = next((
-        path for path in (os.path.join(folder, "lib", f"{kind}{version}", "site-packages") for kind in ("python", "pypy"))
-        if os.path.isdir(path)), "")
+    places = [os.path.join(folder, "lib", f"{kind}{version}", "site-packages") for kind in ("python", "pypy")]
+    packages = next(filter(os.path.isdir, places), "")
     if not packages:
         raise ValueError(f"virtualenv: {folder} has no lib/python{version}/site-packages")
     found = {"VIRTUAL_ENV": folder, "PATH": os.pathsep.join(filter(None, (f"{folder}/bin", env.get("PATH", ""))))}

@@ -1,0 +1,279 @@
+"""
+From effects to calls: the one imperative heart.
+
+Inputs reach the logic in the order in which they come; the effects that it
+answers with stand in one queue and are done in order, in slices, so that the
+reactor is never kept for long.  What an effect brings about comes back as an
+input, never by recursion into the logic.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from ..logic import durable
+from ..model import effects as asked
+from ..model.commands import TABLE
+from ..model.effects import Effect, Effects, Timer
+from ..model.errors import InternalError, RequestError, SpawnProblem, WorldError
+from ..model.events import Occurrence
+from ..model.inputs import Asked, Exited, Input, Refused, Spawned, Who, Woken
+from ..model.launch import Launch, Names
+from .interfaces import IClock, IJournal, IOutputs, ISockets, ISpawner, IWorkerProcess, IWorkerProtocol
+from .kernel import startTime
+from .publish import Publisher
+
+SLICE = 0.008
+"""So many seconds at most the effects are done in a row."""
+
+Planner: TypeAlias = Callable[[Names], Launch]
+
+
+@attrs.frozen
+class World:
+    """
+    The edges that an interpreter calls.
+
+    @ivar plan: what a worker is to be started as; raises L{WorldError}.
+    @ivar quit: called once, with the exit code, when everything has stopped.
+    """
+
+    clock: IClock
+    spawner: ISpawner
+    sockets: ISockets
+    outputs: IOutputs
+    journal: IJournal
+    publisher: Publisher
+    plan: Planner
+    quit: Callable[[int], None]
+
+
+@implementer(IWorkerProtocol)
+class WorkerProtocol:
+    """Turns what happens to one process into inputs."""
+
+    __slots__ = ("__provides__", "_interpreter", "_names")
+
+    def __init__(self, interpreter: Interpreter, names: Names) -> None:
+        self._interpreter = interpreter
+        self._names = names
+
+    def spawned(self, process: IWorkerProcess) -> None:
+        self._interpreter.spawned(self._names, process)
+
+    def refused(self, problem: SpawnProblem) -> None:
+        self._interpreter.refused(self._names, problem)
+
+    def exited(self, status: int) -> None:
+        self._interpreter.exited(self._names, status)
+
+
+class Interpreter:
+    """
+    Does what the logic asks for.
+
+    @ivar processes: those that run, by the worker's id.
+    """
+
+    _log = Logger(namespace="circustwist.interpret")
+
+    def __init__(self, handle: Callable[[Input, float], Effects], world: World) -> None:
+        self._handle = handle
+        self._world = world
+        self.processes: dict[int, IWorkerProcess] = {}
+        self._queue: deque[Effect] = deque()
+        self._scheduled = False
+        self._timers: dict[Timer, IDelayedCall] = {}
+        self._calls: dict[int, Deferred[Mapping[str, Any]]] = {}
+        self._lastCall = 0
+        self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        self._perform: dict[type, Callable[[Any], None]] = {
+            asked.Spawn: self._spawn, asked.Signal: self._signal, asked.Wake: self._wake, asked.Forget: self._forget,
+            asked.Publish: self._publish, asked.Record: self._record, asked.Answer: self._answer,
+            asked.Quit: self._quit,
+        }
+
+    # Inputs
+
+    def feed(self, input: Input) -> None:
+        """Tell the logic something; an error in it is logged and ends nothing."""
+        try:
+            self._queue.extend(self._handle(input, self._world.clock.seconds()))
+        except Exception:
+            self._log.failure("the logic failed on {input}", input=input)
+            if isinstance(input, Asked):
+                self._answer(asked.Answer(input.call, InternalError("internal error; see the supervisor's log")))
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._queue and not self._scheduled:
+            self._scheduled = True
+            self._world.clock.callLater(0, self._run)
+
+    def _run(self) -> None:
+        seconds = self._world.clock.seconds
+        until = seconds() + SLICE
+        while self._queue and seconds() < until:
+            effect = self._queue.popleft()
+            try:
+                self._perform[type(effect)](effect)
+            except Exception:
+                self._log.failure("could not do {effect}", effect=effect)
+        self._scheduled = False
+        self._schedule()
+
+    # Steering
+
+    def ask(self, command: str, arguments: Mapping[str, Any], who: Who) -> Deferred[Mapping[str, Any]]:
+        """Give a command; see L{circustwist.logic.requests.Steering}."""
+        self._lastCall += 1
+        answer: Deferred[Mapping[str, Any]] = Deferred()
+        self._calls[self._lastCall] = answer
+        input = Asked(self._lastCall, command, arguments, who)
+        if command in TABLE and not TABLE[command].changes:
+            self._read(input)
+        else:
+            self.feed(input)
+        return answer
+
+    def _read(self, input: Asked) -> None:
+        """A command that changes nothing is answered before what waits is done."""
+        try:
+            effects = self._handle(input, self._world.clock.seconds())
+        except Exception:
+            self._log.failure("the logic failed on {input}", input=input)
+            effects = (asked.Answer(input.call, InternalError("internal error; see the supervisor's log")),)
+        for effect in effects:
+            self._perform[type(effect)](effect)
+
+    def subscribe(self, listener: Callable[[Occurrence], None]) -> Callable[[], None]:
+        """Be told of every event from now on; the result ends it."""
+        return self._world.publisher.subscribe(listener)
+
+    def past(self, since: int) -> Sequence[Occurrence]:
+        """The events after that number, as far as they are kept."""
+        return self._world.publisher.past(since)
+
+    # What happens to processes
+
+    def spawned(self, names: Names, process: IWorkerProcess) -> None:
+        """A worker's program runs."""
+        self.processes[names.id] = process
+        outputs = self._world.outputs
+        outputs.started(names, process.pid)
+        self._world.journal.append(durable.spawned(
+            names.id, process.pid, _startTime(process.pid), outputs.inodes(names), self._world.clock.seconds()))
+        self.feed(Spawned(names, process.pid))
+
+    def refused(self, names: Names, problem: SpawnProblem) -> None:
+        """A worker could not be started."""
+        self._world.outputs.ended(names)
+        self.feed(Refused(names, problem))
+
+    def exited(self, names: Names, status: int) -> None:
+        """A worker has ended."""
+        self.processes.pop(names.id, None)
+        self._world.outputs.ended(names)
+        self.feed(Exited(names, status))
+
+    def adopt(self, names: Names, pid: int, pidfd: int, launch: Launch, ends: Mapping[int, int]) -> None:
+        """
+        Take charge of a worker of an earlier supervisor.
+
+        @param ends: for each of its outputs a descriptor to read it by.
+        """
+        for fd, end in ends.items():
+            self._world.outputs.adopt(names, fd, end)
+        self._world.outputs.started(names, pid)
+        self.processes[names.id] = self._world.spawner.adopt(WorkerProtocol(self, names), pid, pidfd, launch)
+
+    # Effects
+
+    def _spawn(self, effect: asked.Spawn) -> None:
+        names = effect.names
+        mine: list[int] = []
+        try:
+            launch = self._world.plan(names)
+            descriptors = {fd: self._source(names, source, mine) for fd, source in launch.descriptors.items()}
+            self._world.spawner.spawn(WorkerProtocol(self, names), launch, descriptors)
+        except OSError as error:
+            self.refused(names, SpawnProblem("descriptors", error.errno or 0, error.strerror or str(error)))
+        except (WorldError, ValueError) as error:
+            self.refused(names, SpawnProblem("plan", 0, str(error)))
+        finally:
+            for fd in mine:
+                os.close(fd)
+
+    def _source(self, names: Names, source: tuple[str, str | int], mine: list[int]) -> int:
+        """Our descriptor for one of a child's; those to be closed afterwards go into C{mine}."""
+        kind, what = source
+        if kind == "socket":
+            return self._world.sockets.fileno(str(what))
+        if kind == "null":
+            return self._null
+        if kind == "inherit":
+            return int(what)
+        mine.append(self._world.outputs.pipe(names, int(what)))
+        return mine[-1]
+
+    def _signal(self, effect: asked.Signal) -> None:
+        process = self.processes.get(effect.id)
+        if process is not None:
+            process.signal(effect.signum, effect.whom)
+
+    def _wake(self, effect: asked.Wake) -> None:
+        self._forget(effect)
+        clock = self._world.clock
+        self._timers[effect.timer] = clock.callLater(max(0, effect.at - clock.seconds()), self._woken, effect.timer)
+
+    def _woken(self, timer: Timer) -> None:
+        del self._timers[timer]
+        self.feed(Woken(timer))
+
+    def _forget(self, effect: asked.Forget | asked.Wake) -> None:
+        call = self._timers.pop(effect.timer, None)
+        if call is not None:
+            call.cancel()
+
+    def _publish(self, effect: asked.Publish) -> None:
+        self._world.publisher.publish(effect.event)
+
+    def _record(self, effect: asked.Record) -> None:
+        self._world.journal.append(effect.entry)
+
+    def _answer(self, effect: asked.Answer) -> None:
+        answer = self._calls.pop(effect.call, None)
+        if answer is None:
+            return
+        if isinstance(effect.value, RequestError):
+            answer.errback(effect.value)
+        else:
+            answer.callback(effect.value)
+
+    def _quit(self, effect: asked.Quit) -> None:
+        self._world.quit(effect.code)
+
+    def close(self) -> None:
+        """Forget every timer and give back what is held; nothing is done any more."""
+        for call in self._timers.values():
+            call.cancel()
+        self._timers.clear()
+        self._queue.clear()
+        os.close(self._null)
+
+
+def _startTime(pid: int) -> int:
+    """When a process was started, in clock ticks; 0 if it is gone already."""
+    try:
+        return startTime(pid)
+    except OSError:
+        return 0
