@@ -2,7 +2,7 @@
 # make test   run the tests
 # Both make .venv from nothing if need be; Python 3.11 or later is looked for.
 
-VENV := $(CURDIR)/.venv
+VENV := .venv
 
 .PHONY: run test lint docs clean
 
@@ -13,7 +13,7 @@ VENV := $(CURDIR)/.venv
 run: .venv/run
 	@read -r pid name state parent group session terminal foreground rest </proc/$$$$/stat; \
 	if [ "$$group" = "$$foreground" ]; then trap '' TSTP; set -m; fi; \
-	cd docs/examples/hello && $(VENV)/bin/twistd -n circus -c stack.ini; exit $$?
+	cd docs/examples/hello && "$(CURDIR)/$(VENV)/bin/twistd" -n circus -c stack.ini; exit $$?
 
 test: .venv/test
 	$(VENV)/bin/python -m twisted.trial tests

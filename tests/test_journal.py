@@ -256,7 +256,8 @@ class ReadingTests(Base):
             self.assertEqual(self.left(), ENTRIES[:whole])
             self.journal().append({"kind": "more"})
             # A line that lacked only its end is whole again with it.
-            self.assertIn(self.left(), ([*ENTRIES[:whole], {"kind": "more"}], [*ENTRIES[: whole + 1], {"kind": "more"}]))
+            expected = [[*ENTRIES[:n], {"kind": "more"}] for n in (whole, whole + 1)]
+            self.assertIn(self.left(), expected)
 
     @given(st.binary() | st.lists(st.sampled_from([b"{", b"}", b'"kind"', b":", b"1", b"\n", b"[", b'"journal"'])).map(
         b"".join))

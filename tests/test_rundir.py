@@ -13,6 +13,7 @@ from unittest import skipUnless
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist import __version__
+from circustwist.model import naming
 from circustwist.model.errors import WorldError
 from circustwist.model.naming import LONGEST_SOCKET_PATH
 from circustwist.system.rundir import Found, RuntimeDir, running
@@ -218,11 +219,12 @@ class ReleaseTests(Base):
 
     def test_removeAll(self) -> None:
         """A directory of our own choice goes too."""
-        environ = {"XDG_RUNTIME_DIR": str(self.folder)}
-        rundir = RuntimeDir.open(NAME, "", UID, environ)
+        self.patch(naming, "parents", lambda uid, environ: [str(self.folder / "circustwist")])
+        rundir = RuntimeDir.open(NAME, "", UID, {})
         self.addCleanup(rundir.release, True)
+        self.assertEqual(rundir.directory, str(self.folder / "circustwist" / NAME))
         rundir.release(True)
-        self.assertFalse(os.path.exists(os.path.join(str(self.folder), "circustwist", NAME)))
+        self.assertEqual(os.listdir(self.folder / "circustwist"), [])
         rundir.release(True)
 
     def test_strangers(self) -> None:

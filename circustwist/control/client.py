@@ -52,8 +52,12 @@ class Client(amp.AMP):
         if command not in REQUESTS:
             return fail(UnknownCommand(f"unknown command: {command!r}"))
         given = {name: value for name, value in arguments.items() if value is not None}
-        called: Deferred[dict[str, Any]] = maybeDeferred(self.callRemote, REQUESTS[command], **given)
-        return called.addCallbacks(lambda response: response["answer"], _blamed)
+        # AMP drops the connection if an error meets no errback the moment it arrives.
+        answered: Deferred[dict[str, Any]] = Deferred()
+        called = maybeDeferred(self.callRemote, REQUESTS[command], **given)
+        called.addCallbacks(lambda response: response["answer"], _blamed)
+        called.addCallbacks(answered.callback, answered.errback)
+        return answered
 
     def events(self, listener: Listener, topics: Iterable[str] = (), since: int = -1) -> Deferred[dict[str, Any]]:
         """

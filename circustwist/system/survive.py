@@ -240,14 +240,8 @@ def _tokens(stackName: str) -> Iterator[tuple[int, int]]:
 
 def _token(pid: int, stackName: str) -> int:
     """The serial in a process's token of this stack; 0 if it has none."""
-    ours = os.fsencode(f"CIRCUSTWIST_ID={stackName}/")
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            found = (entry[len(ours) :] for entry in file.read().split(b"\0") if entry.startswith(ours))
-    except OSError:
-        return 0
-    id = next(found, b"")
-    return int(id) if id.isdigit() and len(id) < 20 else 0
+    stack, _, id = kernel.variable(pid, b"CIRCUSTWIST_ID").rpartition(b"/")
+    return int(id) if stack == os.fsencode(stackName) and id.isdigit() and len(id) < 20 else 0
 
 
 def _pidfd(worker: LeftWorker) -> int:
@@ -348,9 +342,8 @@ def _kill(pid: int, pidfd: int) -> None:
     @raise WorldError: if we may not.
     """
     try:
-        # The group's number cannot be another's while its leader lives.
-        if os.getpgid(pid) == pid != os.getpgrp() and not _ended([pidfd], 0):
-            os.killpg(pid, signal.SIGKILL)
+        if os.getpgid(pid) == pid != os.getpgrp():
+            kernel.signalGroup(pid, pidfd, signal.SIGKILL)
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     except ProcessLookupError:
         return

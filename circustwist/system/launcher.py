@@ -1,0 +1,192 @@
+"""
+The second road: a small program that applies a plan and becomes the worker.
+
+It is run as C{python -I -S launcher.py PLANFD STATUSFD} with an empty
+environment and imports nothing that is not built in, but for C{resource} when
+a limit is to be set.  It does what its plan says, step by step in the order
+of the plan; whoever writes the plan answers for that order.
+
+The plan is a list of steps, each with a name and words, as bytes without NUL.
+The status pipe gets L{READY} just before the last execve(2), which closes it.
+If a step fails it gets the step's name, the error number and what it was
+about, and the program ends with 127.  If it closes without a byte, the
+launcher itself was killed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+READY = b"+"
+"""Everything is done but the execve."""
+FAILED = 127
+"""The exit code after a failed step."""
+
+Step = tuple[str, list[bytes]]
+
+
+class Failed(Exception):
+    """
+    A step was not possible although no system call failed.
+
+    @ivar detail: why.
+    """
+
+    def __init__(self, detail: bytes) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+def encode(steps: list[Step]) -> bytes:
+    """
+    A plan as bytes.
+
+    @raise ValueError: if a word contains NUL.
+    """
+    words: list[bytes] = []
+    for name, given in steps:
+        words += [name.encode(), b"%d" % len(given), *given]
+    if any(b"\0" in word for word in words):
+        raise ValueError("embedded null byte")
+    return b"\0".join(words)
+
+
+def decode(data: bytes) -> list[Step]:
+    """The plan that L{encode} made bytes of."""
+    words = iter(data.split(b"\0") if data else ())
+    return [(name.decode(), [next(words) for _ in range(int(next(words)))]) for name in words]
+
+
+def report(step: str, number: int, detail: bytes) -> bytes:
+    """A failure as bytes for the status pipe."""
+    return b"\0".join((step.encode(), b"%d" % number, detail))
+
+
+def parse(data: bytes) -> tuple[str, int, bytes] | None:
+    """
+    What the status pipe said before it closed: the step, the error number
+    and what it was about.
+
+    @return: None if the program runs.
+    """
+    if data == READY:
+        return None
+    fields = data.removeprefix(READY).split(b"\0", 2)
+    if len(fields) != 3:
+        return "launcher", 0, b"it was killed before it was done"
+    return fields[0].decode(), int(fields[1]), fields[2]
+
+
+def keep(words: list[bytes]) -> None:
+    """Close every descriptor that is not listed."""
+    wanted = set(map(int, words))
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd not in wanted:
+            try:
+                os.close(fd)
+            except OSError:
+                pass  # noqa: SIM105 - contextlib is an import; this is the listing's own descriptor
+
+
+def setrlimit(words: list[bytes]) -> None:
+    """Set a resource limit, soft and hard: its number, and the value or nothing for no limit."""
+    import resource
+
+    which, value = int(words[0]), words[1]
+    if value:
+        resource.setrlimit(which, (int(value), int(value)))
+        return
+    try:
+        resource.setrlimit(which, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    except (OSError, ValueError):
+        # Descriptors end at fs.nr_open, for root too.
+        if which != resource.RLIMIT_NOFILE:
+            raise
+        hard = resource.getrlimit(which)[1]
+        resource.setrlimit(which, (hard, hard))
+
+
+def setuid(words: list[bytes]) -> None:
+    """Become a user for good, and make sure of it."""
+    uid = int(words[0])
+    os.setresuid(uid, uid, uid)
+    if uid:
+        try:
+            os.setuid(0)
+        except PermissionError:
+            return
+        raise Failed(b"the privileges of root could be had again")
+
+
+def setgid(words: list[bytes]) -> None:
+    """Take a group as real, effective and saved one."""
+    gid = int(words[0])
+    os.setresgid(gid, gid, gid)
+
+
+def execve(words: list[bytes]) -> None:
+    """
+    Become a program: its path, whether C{LISTEN_PID} is wanted, how many
+    arguments, the arguments, the environment.
+    """
+    import _signal
+
+    # Python ignores both, and what is ignored stays so over an execve.
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+    path, listen, count = words[0], words[1], int(words[2])
+    environment = dict(entry.split(b"=", 1) for entry in words[3 + count:])
+    if listen == b"1":
+        environment[b"LISTEN_PID"] = b"%d" % os.getpid()
+    os.execve(path, words[3:3 + count], environment)
+
+
+STEPS = {
+    "keep": keep,
+    "setrlimit": setrlimit,
+    "nice": lambda words: os.nice(int(words[0])),
+    "setgroups": lambda words: os.setgroups(list(map(int, words))),
+    "setgid": setgid,
+    "setuid": setuid,
+    "chdir": lambda words: os.chdir(words[0]),
+    "execve": execve,
+}
+
+
+def perform(plan: list[Step], status: int) -> None:
+    """
+    Do every step.
+
+    @param status: the status pipe.
+    @return: only if a step failed, which the status pipe was told.
+    """
+    step, words = "plan", [b""]
+    try:
+        for step, words in plan:
+            if step == "execve":
+                os.write(status, READY)
+            STEPS[step](words)
+    except (OSError, Failed, ValueError, OverflowError) as error:
+        number = error.errno or 0 if isinstance(error, OSError) else 0
+        detail = error.detail if isinstance(error, Failed) else str(error).encode("utf-8", "replace")
+        # A step's own words say it better than the text of a system error does.
+        os.write(status, report(step, number, b" ".join(words[:2])[:1024] if number else detail))
+
+
+def main(planFD: int, status: int) -> None:
+    """
+    Read the plan and perform it; does not return.
+
+    @param planFD: where the plan stands, from its beginning.
+    @param status: the status pipe.
+    """
+    os.set_inheritable(status, False)
+    with open(planFD, "rb", buffering=0) as file:
+        plan = decode(file.readall())
+    perform(plan, status)
+    os._exit(FAILED)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

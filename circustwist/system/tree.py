@@ -1,0 +1,265 @@
+"""
+Everything that a worker started: found and ended although it left the
+worker's process group, its session, or its parent.
+
+Each worker leads a session, so that its pid is the number of its session and
+of its group.  A descendant is known by its session, or by the C{CIRCUSTWIST_ID}
+in its environment.  Where this process is a subreaper or PID 1, a descendant
+becomes our child as soon as its parent has ended: then one look at our own
+children finds all of them, and what has shed every mark can at least be told.
+Where it is neither, only the group of a worker is ended with it, and what
+else can be reached from a worker that still lives.
+
+A process that is our own child and has not been waited for keeps its number,
+so that it may be signalled by that; every other one is signalled by a pidfd.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Protocol
+
+from twisted.internet import process
+from twisted.internet.interfaces import IReactorFromThreads
+
+from . import kernel
+
+MARK = b"CIRCUSTWIST_ID"
+"""The variable that names a worker in the environment of its descendants."""
+
+ROUNDS = 16
+"""So often at most processes are looked for that were started meanwhile."""
+REMEMBERED = 4096
+"""So many ended workers' tokens are remembered, for descendants that come late."""
+
+
+class Owner(Protocol):
+    """A worker, as far as its descendants are concerned."""
+
+    @property
+    def pid(self) -> int:
+        """Its pid, group and session."""
+
+    @property
+    def token(self) -> bytes:
+        """The value of C{CIRCUSTWIST_ID}; empty if it has none."""
+
+
+def descendants(pid: int) -> dict[int, int]:
+    """The children of a process, theirs, and so on: the parent of each by its pid."""
+    found: dict[int, int] = {}
+    ahead = [pid]
+    while ahead:
+        parent = ahead.pop()
+        for child in kernel.children(parent):
+            if child not in found:
+                found[child] = parent
+                ahead.append(child)
+    return found
+
+
+def signalChild(pid: int, parent: int, signum: int) -> None:
+    """
+    Signal a process if it still is a child of the parent it was seen under.
+    """
+    with suppress(OSError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            if kernel.parent(pid) == parent:
+                signal.pidfd_send_signal(pidfd, signum)
+        finally:
+            os.close(pidfd)
+
+
+def killDescendants(pid: int) -> None:
+    """Kill everything below a process, and what is started there meanwhile."""
+    done: set[int] = set()
+    for _ in range(ROUNDS):
+        new = {child: parent for child, parent in descendants(pid).items() if child not in done}
+        if not new:
+            return
+        for child, parent in new.items():
+            signalChild(child, parent, signal.SIGKILL)
+        done |= new.keys()
+
+
+def killGroup(pid: int) -> None:
+    """Kill the process group of a worker that was not waited for yet."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def killElsewhere(owners: Iterable[Owner]) -> None:
+    """
+    Kill what is left of workers whose numbers may be somebody else's by now,
+    by looking at every process of the host; its descendants too.
+    """
+    sessions = {owner.pid for owner in owners}
+    tokens = {owner.token for owner in owners} - {b""}
+    done: set[int] = {os.getpid()}
+    for _ in range(ROUNDS):
+        new = [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if pid not in done]
+        found = [pid for pid in new if _killMarked(pid, sessions, tokens)]
+        done.update(new)
+        if not found:
+            return
+
+
+def _killMarked(pid: int, sessions: set[int], tokens: set[bytes]) -> bool:
+    """Kill a process of one of these sessions or tokens, and what is below it."""
+    with suppress(OSError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            mark = kernel.variable(pid, MARK)
+            # A session's number may have been given to a stranger; its mark is then another one.
+            if mark in tokens or (not mark and kernel.session(pid) in sessions):
+                killDescendants(pid)
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                return True
+        finally:
+            os.close(pidfd)
+    return False
+
+
+class Tree:
+    """
+    The strangers among our children: processes that a worker started and that
+    became ours because their parent ended.
+
+    @ivar strangers: the token or session that each was known by when it was
+        first seen, None for one that has shed both.
+    """
+
+    def __init__(
+        self, reactor: IReactorFromThreads, workers: Mapping[int, Owner], report: Callable[[int, str], None]
+    ) -> None:
+        """
+        @param workers: our workers by pid, kept up to date by their owner.
+        @param report: called once with the pid and the command line of each
+            stranger that belongs to nobody.
+        """
+        self.strangers: dict[int, bytes | int | None] = {}
+        self._reactor = reactor
+        self._workers = workers
+        self._report = report
+        self._ended: dict[bytes, None] = {}
+        self._scheduled = False
+        self._key = 0
+
+    def start(self) -> None:
+        """Look for strangers whenever a child ends, if they become our children at all."""
+        if not self._key and kernel.isSubreaper():
+            self._key = os.getpid()
+            # Not by registerReapProcessHandler: it waits for the pid first and logs that this is no child.
+            process.reapProcessHandlers[self._key] = self  # type: ignore[assignment]  # reapProcess is all it needs
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._key:
+            process.unregisterReapProcessHandler(self._key, self)
+            self._key = 0
+
+    def reapProcess(self) -> None:
+        """Some child has ended: look once, after everything else of this turn of the reactor."""
+        if not self._scheduled:
+            self._scheduled = True
+            # Not by callLater(0), which waits for an hour when the time of day is set back by one.
+            self._reactor.callFromThread(self._swept)
+
+    def _swept(self) -> None:
+        self._scheduled = False
+        if self._key:
+            self.sweep()
+
+    def kill(self, owners: Iterable[Owner]) -> None:
+        """
+        Kill all strangers of workers that have ended but were not waited for
+        yet, and whatever of theirs comes to light later.
+        """
+        owners = list(owners)
+        for owner in owners:
+            if owner.token:
+                self._ended[owner.token] = None
+        while len(self._ended) > REMEMBERED:
+            del self._ended[next(iter(self._ended))]
+        if self._key:
+            self.sweep(frozenset(owner.pid for owner in owners))
+
+    def sweep(self, sessions: frozenset[int] = frozenset()) -> None:
+        """
+        Look at our children once: meet the new ones, wait for the dead, kill
+        what ended workers left behind.
+
+        @param sessions: of workers that have ended and are to leave nothing.
+        """
+        killed: set[int] = set()
+        for _ in range(ROUNDS):
+            self._look()
+            doomed = {
+                pid for pid, mark in self.strangers.items() if mark in self._ended or mark in sessions
+            } - killed
+            if not doomed:
+                break
+            for pid in doomed:
+                self._killStranger(pid)
+            killed |= doomed
+
+    def signal(self, owner: Owner, signum: int) -> None:
+        """Signal a living worker's descendants outside its group, those that are our children now included."""
+        with suppress(OSError):
+            self._look()
+        roots = [pid for pid, mark in self.strangers.items() if mark in (owner.token or None, owner.pid) and mark]
+        found = descendants(owner.pid)
+        for root in roots:
+            found[root] = os.getpid()
+            found.update(descendants(root))
+        for pid, parent in found.items():
+            with suppress(OSError):
+                if int(kernel.stat(pid)[2]) != owner.pid:
+                    signalChild(pid, parent, signum)
+
+    def unattributed(self) -> list[int]:
+        """The strangers that belong to nobody we know of."""
+        return [pid for pid, mark in self.strangers.items() if mark is None]
+
+    def killUnattributed(self) -> None:
+        """Kill the strangers that belong to nobody, at the end of everything."""
+        if self._key:
+            self._look()
+            for pid in self.unattributed():
+                self._killStranger(pid)
+
+    def _killStranger(self, pid: int) -> None:
+        killDescendants(pid)
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+    def _look(self) -> None:
+        if not self._key:
+            return
+        own = os.getsid(0)
+        tokens = {worker.token for worker in self._workers.values()} | self._ended.keys()
+        here = set(kernel.children(os.getpid())) - self._workers.keys() - process.reapProcessHandlers.keys()
+        for gone in self.strangers.keys() - here:
+            del self.strangers[gone]
+        for pid in here:
+            with suppress(OSError):
+                if kernel.session(pid) != own and not self._reaped(pid) and pid not in self.strangers:
+                    self._meet(pid, tokens)
+
+    def _reaped(self, pid: int) -> bool:
+        """Wait for a stranger if it has ended; never for a child of our own session, which is somebody else's."""
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is None:
+            return False
+        self.strangers.pop(pid, None)
+        return True
+
+    def _meet(self, pid: int, tokens: set[bytes]) -> None:
+        token, session = kernel.variable(pid, MARK), kernel.session(pid)
+        mark = token if token in tokens - {b""} else session if session in self._workers else None
+        self.strangers[pid] = mark
+        if mark is None:
+            self._report(pid, kernel.commandLine(pid))
