@@ -122,7 +122,13 @@ class Supervisor(Service):
 
     _log = Logger(namespace="circustwist")
 
-    def __init__(self, reactor: Any, prepared: Prepared, ended: Callable[[int], None]) -> None:
+    def __init__(
+        self, reactor: Any, prepared: Prepared, ended: Callable[[int], None], files: int | None = None
+    ) -> None:
+        """
+        @param files: the soft limit of descriptors for workers; None is ours.
+        """
+        self._files = files
         self._reactor = reactor
         self._prepared = prepared
         self.ended = ended
@@ -149,7 +155,7 @@ class Supervisor(Service):
         stack, reactor = prepared.stack, self._reactor
         self._clock = clock = Clock(reactor)
         self._outputs = Outputs(reactor, clock)
-        self._spawner = Spawner(reactor, clock, prepared.environ)
+        self._spawner = Spawner(reactor, self._files, self._stranger)
         publisher = Publisher(uuid.uuid4().hex[:12])
         self._arbiter = arbiter = Arbiter(stack, random.random, Serial(prepared.left.nextId))
         about = About(os.getpid(), __version__, clock.seconds(), prepared.sockets.describe)
@@ -157,7 +163,7 @@ class Supervisor(Service):
         world = World(clock, self._spawner, prepared.sockets, self._outputs, prepared.journal, publisher, planner,
                       self._quit)
         self.interpreter = Interpreter(Requests(arbiter, about).handle, world)
-        announcer = Announcer(arbiter, clock.seconds, kernel.features().line, self._addresses())
+        announcer = Announcer(arbiter, clock.seconds, str(kernel.features()), self._addresses())
         publisher.subscribe(announcer.hear)
         for watcher in stack.watchers:
             self._outputs.open(watcher)
@@ -212,6 +218,10 @@ class Supervisor(Service):
         entries: list[Mapping[str, Any]] = []
         entries += durable.snapshot(attrs.evolve(left, workers=alive, sockets=held))
         return entries
+
+    def _stranger(self, pid: int, commandLine: str) -> None:
+        self._log.warn("pid {pid} ({command}) was left behind by a worker and bears no mark of it; it is ended at quit",
+                       pid=pid, command=commandLine)
 
     def signalled(self, signum: int) -> None:
         """The process was asked to end; a second time: at once."""

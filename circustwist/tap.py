@@ -196,10 +196,10 @@ class Daemon(Service):
         from .system.spawner import closeOnExecEverything, raiseFileLimit
 
         closeOnExecEverything()
-        raiseFileLimit()
+        files = raiseFileLimit()
         kernel.setSubreaper()
-        self._inner = Supervisor(reactor, self._prepared, self._ended)
-        reactor.callWhenRunning(self._running)  # type: ignore[attr-defined]
+        self._inner = Supervisor(reactor, self._prepared, self._ended, files)
+        reactor.callWhenRunning(self._running)
 
     def _running(self) -> None:
         self._signals()
@@ -209,7 +209,7 @@ class Daemon(Service):
         from twisted.internet import reactor
 
         def inReactor(call: Any) -> Any:
-            return lambda signum, frame: reactor.callFromThread(call, signum)  # type: ignore[attr-defined]
+            return lambda signum, frame: reactor.callFromThread(call, signum)
 
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             signal.signal(signum, inReactor(self._inner.signalled))
@@ -228,7 +228,7 @@ class Daemon(Service):
         if code:
             # twistd itself would exit with 0; its own exit handlers have run by then.
             atexit.register(os._exit, code)
-        reactor.stop()  # type: ignore[attr-defined]
+        reactor.stop()
 
     def stopService(self) -> Any:
         """Stop everything, if that has not happened yet."""

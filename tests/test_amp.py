@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.testing import StringTransport
-from twisted.test import iosim
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.control import amp, boxes
-from circustwist.control.client import Client
 from circustwist.model.commands import COMMANDS, TABLE, complete
-from circustwist.model.errors import Conflict, InternalError, MessageError, NotFound, OperationFailed
+from circustwist.model.errors import NotFound, OperationFailed
 from circustwist.model.events import Event, Occurrence
 from circustwist.model.inputs import Who
 
@@ -245,6 +245,15 @@ class LimitTests(Base):
             self.assertTrue(transport.disconnected, data)
             server.dataReceived(b"\0\0\0\0")
 
+    @given(st.lists(st.binary(max_size=300)))
+    def test_anything(self, pieces: list[bytes]) -> None:
+        """Arbitrary bytes raise nothing, whatever they come to."""
+        server, transport = self.connection()
+        for piece in pieces:
+            if not transport.disconnected:
+                server.dataReceived(piece)
+        server.connectionLost(amp.Failure(Exception("gone")))
+
     def test_connections(self) -> None:
         """There are at most 500 connections; one that ends makes room."""
         for _ in range(499):
@@ -360,64 +369,25 @@ class PeerTests(SynchronousTestCase):
         """The owner of the supervisor is an admin."""
         self.assertEqual(self.who(os.getuid()), Who(f"uid {os.getuid()} (amp)", "admin"))
 
+    def test_others(self) -> None:
+        """A member of the control group is an operator; anybody else has no role."""
+        credentials = {socket.SO_PEERCRED: struct.pack("iII", 7, 1001, 50), 59: struct.pack("II", 60, 61)}
+
+        class Handle:
+            """The socket of a peer with uid 1001 and groups 50, 60 and 61."""
+
+            def getsockopt(self, level: int, option: int, size: int) -> bytes:
+                """What the kernel would say."""
+                return credentials[option]
+
+            getHandle = lambda self: self  # noqa: E731 - it is its own transport
+
+        roles = [amp.peer(1000, groups)(Handle()).role for groups in ((50,), (9, 61), (9,), ())]
+        self.assertEqual(roles, ["operator", "operator", "", ""])
+
     def test_groups(self) -> None:
         """The kernel tells the groups of the peer."""
         ours, theirs = socket.socketpair()
         self.addCleanup(ours.close)
         self.addCleanup(theirs.close)
         self.assertEqual(set(amp._groups(ours)), set(os.getgroups()))
-
-
-class PairTests(SynchronousTestCase):
-    """Tests of the server with the Deferred client, without a socket."""
-
-    def setUp(self) -> None:
-        self.steering = FakeSteering()
-        factory = amp.ControlFactory(self.steering, lambda transport: ADMIN)
-        self.client, _, self.pump = iosim.connectedServerAndClient(lambda: factory.buildProtocol(None), Client)
-
-    def call(self, command: str, **arguments: Any) -> Deferred[dict[str, Any]]:
-        """A call, and everything that follows from it."""
-        called = self.client.call(command, **arguments)
-        self.pump.flush()
-        return called
-
-    def test_answer(self) -> None:
-        """An answer arrives as it was given."""
-        self.assertEqual(self.successResultOf(self.call("ping")), self.steering.answers["ping"])
-
-    def test_errors(self) -> None:
-        """Each error arrives as its own class."""
-        for error in (NotFound("no web"), Conflict("busy"), InternalError("ours")):
-            self.steering.answers["stop"] = error
-            failure = self.failureResultOf(self.call("stop", name="web"), type(error))
-            self.assertEqual(str(failure.value), str(error))
-
-    def test_arguments(self) -> None:
-        """Arguments that cannot be sent are refused by the client, in the same way."""
-        self.failureResultOf(self.call("incr"), MessageError)
-        self.failureResultOf(self.call("incr", name=3), MessageError)
-        self.failureResultOf(self.call("incr", name="x" * 70000), MessageError)
-        self.failureResultOf(self.call("ping", colour="red"), MessageError)
-        self.successResultOf(self.call("ping"))
-
-    def test_events(self) -> None:
-        """Events arrive at the listener; one that raises does not end it."""
-        seen: list[str] = []
-
-        def listen(event: dict[str, Any]) -> None:
-            seen.append(event["event"])
-            json.dumps(event)
-            raise ZeroDivisionError
-
-        self.successResultOf(self.subscribed(listen))
-        self.steering.publish("spawn", "reap", text="x" * 200_000)
-        self.pump.flush()
-        self.assertEqual(seen, ["spawn", "reap"])
-        self.flushLoggedErrors(ZeroDivisionError)
-
-    def subscribed(self, listener: Callable[[dict[str, Any]], None]) -> Deferred[dict[str, Any]]:
-        """Subscribe."""
-        called = self.client.events(listener, ["watcher"])
-        self.pump.flush()
-        return called

@@ -414,3 +414,139 @@ class AdoptTests(SynchronousTestCase):
         self.assertIn((5, signal.SIGTERM), memory.signals)
         memory.obey()
         self.assertEqual(list(memory.arbiter.watchers), ["web"])
+
+
+class ReloadTests(SynchronousTestCase):
+    """Processes that are replaced."""
+
+    def reload(self, memory: Memory, **arguments: object) -> None:
+        """Begin a reload that is waited for, as call number 1."""
+        self.assertIsNone(memory.ask("reload", name="web", waiting=True, **arguments))
+
+    def test_oneByOne(self) -> None:
+        """A new process must have lived for min_ready before an old one goes; then the next follows."""
+        memory = Memory(web(min_ready=2.0)).begin()
+        self.reload(memory)
+        self.assertEqual((sorted(memory.running), memory.signals), ([1, 2, 3, 4], []))
+        memory.advance(1.9)
+        self.assertEqual(memory.signals, [])
+        memory.advance(0.1)
+        self.assertEqual(memory.signals[0], (1, signal.SIGTERM))
+        memory.obey()
+        memory.advance(2)
+        memory.obey()
+        self.assertNotIn(1, memory.answers)
+        memory.advance(2)
+        memory.obey()
+        self.assertEqual((sorted(memory.running), len(memory.wids("web"))), ([4, 5, 6], 3))
+        self.assertEqual(memory.answers[1]["watchers"]["web"]["kept"], [])
+        self.assertEqual((memory.status("web"), memory.timers), ("active", {}))
+
+    def test_diesEarly(self) -> None:
+        """A new process that ends before it has proved itself ends the reload; the old ones stay."""
+        memory = Memory(web(min_ready=5.0)).begin()
+        self.reload(memory)
+        memory.advance(3)
+        memory.exit(4, 256)
+        self.assertEqual((sorted(memory.running), memory.signals, memory.spawning), ([1, 2, 3], [], {}))
+        self.assertIsInstance(memory.answers[1], OperationFailed)
+        self.assertIn("web/4 exited 1 after 3.0 s; 0 of 3 replaced, the others stay", str(memory.answers[1]))
+        memory.advance(100)
+        self.assertEqual((sorted(memory.running), memory.timers), ([1, 2, 3], {}))
+        problem = memory.ask("status", detail=True)["stack"]["watchers"][0]["problem"]
+        self.assertIn("a process that ends now is replaced by what is on disk", problem)
+
+    def test_notFound(self) -> None:
+        """The same with a program that cannot be executed."""
+        memory = Memory(web()).begin()
+        memory.auto = False
+        self.reload(memory)
+        memory.refuse(4)
+        self.assertIn("web/4 could not be started: execve: ENOENT", str(memory.answers[1]))
+        self.assertEqual(sorted(memory.running), [1, 2, 3])
+
+    def test_halfWay(self) -> None:
+        """Who was replaced before the failure stays replaced."""
+        memory = Memory(web()).begin()
+        self.reload(memory)
+        memory.advance(2)
+        memory.obey()
+        memory.exit(5, KILLED)
+        self.assertEqual(sorted(memory.running), [2, 3, 4])
+        self.assertIn("1 of 3 replaced", str(memory.answers[1]))
+
+    def test_all(self) -> None:
+        """With max_surge = all every old process stays until all new ones have proved themselves."""
+        memory = Memory(web(max_surge=0)).begin()
+        self.reload(memory)
+        self.assertEqual(len(memory.running), 6)
+        memory.advance(2)
+        memory.obey()
+        self.assertEqual(sorted(memory.running), [4, 5, 6])
+
+    def test_allFails(self) -> None:
+        """Then a failure leaves exactly the old ones."""
+        memory = Memory(web(max_surge=0)).begin()
+        self.reload(memory)
+        memory.advance(1)
+        memory.exit(6, 256)
+        memory.obey()
+        self.assertEqual(sorted(memory.running), [1, 2, 3])
+
+    def test_oldDies(self) -> None:
+        """If an old process ends meanwhile, its successor is there already and nobody else is started."""
+        memory = Memory(web(numprocesses=1)).begin()
+        memory.advance(5)
+        self.reload(memory)
+        memory.exit(1, KILLED)
+        self.assertEqual(sorted(memory.running), [2])
+        memory.advance(2)
+        self.assertEqual((sorted(memory.running), memory.answers[1]["watchers"]["web"]["started"]), ([2], [1002]))
+
+    def test_bothDie(self) -> None:
+        """If then the successor ends too, the seat is filled as after any other end."""
+        memory = Memory(web(numprocesses=1)).begin()
+        self.reload(memory)
+        memory.exit(1, KILLED)
+        memory.exit(2, 256)
+        memory.advance(10)
+        self.assertEqual(len(memory.running), 1)
+        self.assertIsInstance(memory.answers[1], OperationFailed)
+
+    def test_stop(self) -> None:
+        """A stop during a reload ends everyone, old and new."""
+        memory = Memory(web()).begin()
+        self.reload(memory)
+        memory.ask("stop", name="web")
+        memory.obey()
+        self.assertEqual((memory.status("web"), memory.running, memory.timers), ("stopped", {}, {}))
+        self.assertIn("superseded", str(memory.answers[1]))
+
+    def test_resize(self) -> None:
+        """Another number takes effect when the reload is over."""
+        memory = Memory(web()).begin()
+        self.reload(memory)
+        memory.ask("decr", name="web", nb=2)
+        for _ in range(3):
+            memory.advance(2)
+            memory.obey()
+        self.assertEqual(len(memory.running), 1)
+
+    def test_hup(self) -> None:
+        """With send_hup the processes are told, and stay."""
+        memory = Memory(web(send_hup=True)).begin()
+        self.assertIsNotNone(memory.ask("reload", name="web", waiting=True))
+        self.assertEqual(memory.signals, [(id, signal.SIGHUP) for id in (1, 2, 3)])
+
+    def test_ungraceful(self) -> None:
+        """With graceful = False it is a restart."""
+        memory = Memory(web()).begin()
+        memory.ask("reload", name="web", graceful=False)
+        memory.obey()
+        self.assertEqual(sorted(memory.running), [4, 5, 6])
+
+    def test_stopped(self) -> None:
+        """A watcher that is stopped is started, as in Circus."""
+        memory = Memory(web(autostart=False)).begin()
+        memory.ask("reload", name="web")
+        self.assertEqual(memory.status("web"), "active")

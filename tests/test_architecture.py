@@ -24,7 +24,7 @@ FACES = frozenset(name for name, floor in FLOORS.items() if floor == 4)
 SHARED_WITH_FACES = {
     "cli": frozenset((
         "circustwist.control.blocking", "circustwist.control.boxes",
-        "circustwist.system.rundir", "circustwist.system.programs",
+        "circustwist.system.rundir", "circustwist.system.programs", "circustwist.system.sockets",
     )),
 }
 """What a face may import besides the floors of the model and the logic and itself."""

@@ -1,22 +1,24 @@
-"""Tests of the server and the Deferred client over a real UNIX socket."""
+"""Tests of the server and the Deferred client, in memory and over a real UNIX socket."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.error import ConnectionClosed
 from twisted.internet.utils import getProcessOutputAndValue
-from twisted.trial.unittest import TestCase
+from twisted.test import iosim
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from circustwist.control.amp import ControlFactory, peer
 from circustwist.control.client import Client, connect
-from circustwist.model.errors import NotFound
+from circustwist.model.errors import Conflict, InternalError, MessageError, NotFound
 
-from .test_amp import FakeSteering
+from .test_amp import ADMIN, FakeSteering
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EXAMPLES = os.path.join(ROOT, "docs", "examples", "clients")
@@ -129,3 +131,58 @@ class ClientTests(ServedTestCase):
         client.close()
         while self.factory.connections:
             yield self.turn()
+
+
+class PairTests(SynchronousTestCase):
+    """Tests of the server with the Deferred client, without a socket."""
+
+    def setUp(self) -> None:
+        self.steering = FakeSteering()
+        factory = ControlFactory(self.steering, lambda transport: ADMIN)
+        self.client, _, self.pump = iosim.connectedServerAndClient(lambda: factory.buildProtocol(None), Client)
+
+    def call(self, command: str, **arguments: Any) -> Deferred[dict[str, Any]]:
+        """A call, and everything that follows from it."""
+        called = self.client.call(command, **arguments)
+        self.pump.flush()
+        return called
+
+    def test_answer(self) -> None:
+        """An answer arrives as it was given."""
+        self.assertEqual(self.successResultOf(self.call("ping")), self.steering.answers["ping"])
+
+    def test_errors(self) -> None:
+        """Each error arrives as its own class."""
+        for error in (NotFound("no web"), Conflict("busy"), InternalError("ours")):
+            self.steering.answers["stop"] = error
+            failure = self.failureResultOf(self.call("stop", name="web"), type(error))
+            self.assertEqual(str(failure.value), str(error))
+
+    def test_arguments(self) -> None:
+        """Arguments that cannot be sent are refused by the client, in the same way."""
+        self.failureResultOf(self.call("incr"), MessageError)
+        self.failureResultOf(self.call("incr", name=3), MessageError)
+        self.failureResultOf(self.call("incr", name="x" * 70000), MessageError)
+        self.failureResultOf(self.call("ping", colour="red"), MessageError)
+        self.successResultOf(self.call("ping"))
+
+    def test_events(self) -> None:
+        """Events arrive at the listener; one that raises does not end it."""
+        seen: list[str] = []
+
+        def listen(event: dict[str, Any]) -> None:
+            seen.append(event["event"])
+            json.dumps(event)
+            raise ZeroDivisionError
+
+        self.successResultOf(self.subscribed(listen))
+        self.steering.publish("spawn", "reap", text="x" * 200_000)
+        self.pump.flush()
+        self.assertEqual(seen, ["spawn", "reap"])
+        self.flushLoggedErrors(ZeroDivisionError)
+
+    def subscribed(self, listener: Callable[[dict[str, Any]], None]) -> Deferred[dict[str, Any]]:
+        """Subscribe."""
+        called = self.client.events(listener, ["watcher"])
+        self.pump.flush()
+        return called

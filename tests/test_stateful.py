@@ -32,7 +32,8 @@ class ArbiterMachine(RuleBasedStateMachine):
         super().__init__()
         self.memory = Memory(
             Watcher("web", cmd="web", numprocesses=3, graceful_timeout=5.0, max_age=50.0, max_age_variance=0.0),
-            Watcher("job", cmd="job", numprocesses=2, respawn="on-failure", start_limit_burst=3, max_retry=2),
+            Watcher("job", cmd="job", numprocesses=2, respawn="on-failure", start_limit_burst=3, max_retry=2,
+                    max_surge=0),
             Watcher("slow", cmd="slow", numprocesses=2, warmup_delay=1.0, priority=5, respawn="never"),
         )
         self.memory.auto = False
@@ -72,12 +73,12 @@ class ArbiterMachine(RuleBasedStateMachine):
         """Time passes."""
         self.memory.advance(seconds)
 
-    @rule(command=st.sampled_from(("start", "stop", "restart")), name=NAMES, waiting=st.booleans())
+    @rule(command=st.sampled_from(("start", "stop", "restart", "reload")), name=NAMES, waiting=st.booleans())
     def command(self, command: str, name: str, waiting: bool) -> None:
         """A command to one watcher."""
         self._ask(command, name=name, waiting=waiting)
 
-    @rule(command=st.sampled_from(("start", "stop", "restart")))
+    @rule(command=st.sampled_from(("start", "stop", "restart", "reload")))
     def commandToAll(self, command: str) -> None:
         """A command to all."""
         self._ask(command)
@@ -105,9 +106,14 @@ class ArbiterMachine(RuleBasedStateMachine):
         """No more processes count than are wanted, and no number or seat is taken twice."""
         for watcher in self.memory.arbiter.watchers.values():
             alive = watcher.seats.alive()
-            assert len(alive) <= watcher.seats.wanted, watcher
-            assert len(alive) == watcher.seats.held == sum(1 for seat in watcher.seats.seats if seat.holder)
-            assert len({worker.names.seat for worker in alive}) == len(alive)
+            reload = watcher.reloading
+            surge = len(reload.coming) + len(reload.proved) if reload else 0
+            assert len(alive) <= max(watcher.seats.wanted, watcher.seats.held) + surge, watcher
+            assert reload or watcher.seats.held <= watcher.seats.wanted, watcher
+            seated = [worker for worker in alive if watcher.seats.seatOf(worker) is not None]
+            assert len(seated) == watcher.seats.held == sum(1 for seat in watcher.seats.seats if seat.holder)
+            assert len(seated) + surge >= len(alive)
+            assert len({worker.names.seat for worker in seated}) == len(seated)
             wids = [worker.names.wid for worker in watcher.seats.workers.values()]
             assert len(set(wids)) == len(wids)
 

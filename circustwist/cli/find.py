@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import attrs
 import click
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 ANSWERED_WITHIN = 5.0
 """Seconds for an answer, unless C{--timeout} says otherwise; the end of a change is waited for without limit."""
+
+PIPE_CLOSED = 141
+"""The exit code of a program that SIGPIPE ends, as a shell gives it; signal(7)."""
 
 Given = dict[str, Any]
 DEFAULT_INIS = ("stack.ini", "circus.ini")
@@ -77,13 +80,23 @@ class Session:
         if self.json:
             say(json.dumps({"error": {"name": name, "text": text}}))
         else:
-            print(f"circustwist: {show.safe(text)}", file=sys.stderr)
+            say(f"circustwist: {show.safe(text)}", file=sys.stderr)
 
 
-def say(*lines: str) -> None:
-    """Print lines and see to it that they arrive."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+def say(*lines: str, file: TextIO | None = None) -> None:
+    """
+    Print lines and see to it that they arrive; end quietly if nobody reads any more.
+
+    @param file: where to; without it, the standard output.
+    """
+    stream = file or sys.stdout
+    try:
+        stream.write("".join(f"{line}\n" for line in lines))
+        stream.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise click.exceptions.Exit(PIPE_CLOSED) from None
 
 
 def stacks(environ: Mapping[str, str]) -> list[Found]:
@@ -239,7 +252,10 @@ def targeted(command: Command, given: Given) -> Given:
             found["wid"] = wid
     for argument in command.arguments:
         if argument.kind == "object" and argument.name in found:
-            found[argument.name] = json.loads(found[argument.name])
+            try:
+                found[argument.name] = json.loads(found[argument.name])
+            except ValueError as error:
+                raise click.UsageError(f"{argument.name} is not JSON: {error}") from None
     return found
 
 
@@ -272,18 +288,37 @@ def examined(path: str, environ: Mapping[str, str]) -> tuple[Stack, list[str], l
 def missing(stack: Stack, environ: Mapping[str, str]) -> Iterator[Problem]:
     """What the watchers name and the host does not have."""
     for watcher in stack.watchers:
-        for option, text in _lacks(watcher, environ):
+        for option, text in _lacks(watcher, stack, environ):
             title = f"watcher:{watcher.name}"
             yield Problem(stack.origins.get((title, option), watcher.place), title, option, text)
 
 
-def _lacks(watcher: Watcher, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _program(watcher: Watcher, stack: Stack, environ: Mapping[str, str]) -> str:
+    """Why a watcher's program cannot be found; empty if it can."""
+    from ..model.launch import Names, plan, socketNumbers
+    from ..system import programs
+    from ..system.environment import build
+
+    try:
+        env = build(watcher, environ)
+        launch = plan(watcher, Names(1, watcher.name, 1), stack.name, socketNumbers(stack), env)
+        programs.find(launch.argv[0], env.get("PATH"), launch.cwd)
+    except programs.NotFound as error:
+        return error.problem.detail
+    except (OSError, ValueError) as error:
+        return str(error)
+    return ""
+
+
+def _lacks(watcher: Watcher, stack: Stack, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The option to blame, and why."""
     import grp
     import pwd
 
     if watcher.working_dir and not os.path.isdir(watcher.working_dir):
         yield "working_dir", f"there is no folder {watcher.working_dir}"
+    elif watcher.cmd and (problem := _program(watcher, stack, environ)):
+        yield "cmd", problem
     for option, known in (("uid", pwd.getpwnam), ("gid", grp.getgrnam)):
         name = getattr(watcher, option)
         if name and not name.isdigit() and not _known(known, name):

@@ -8,6 +8,7 @@ imported, so that a command is done in a tenth of a second.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -19,12 +20,13 @@ import click
 
 from .. import __version__
 from ..control.blocking import ControlError
+from ..control.boxes import BoxError
 from ..model.commands import COMMANDS, TABLE, Argument, Command
 from . import find, show
 from .find import Given, Session, say, targeted, watcherOf
 from .table import aligned
 
-FAILED, USAGE, DOWN, NO_SUPERVISOR, TIMED_OUT, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 4, 124, 130, 141
+FAILED, USAGE, DOWN, NO_SUPERVISOR, TIMED_OUT, INTERRUPTED = 1, 2, 3, 4, 124, 130
 _POSITIONAL = frozenset(("name", "nb", "id", "topics", "signum"))
 _TYPES: Mapping[str, Any] = {"whole": int, "number": float, "text": str, "texts": str, "object": str}
 
@@ -106,7 +108,7 @@ def ended(session: Session, command: Command, running: show.Progress, begun: Seq
         if found["state"] != "done":
             code = FAILED
         if not session.json:
-            print(show.operation(found), file=sys.stdout if found["state"] == "done" else sys.stderr, flush=True)
+            say(show.operation(found), file=sys.stdout if found["state"] == "done" else sys.stderr)
     if session.json and outcomes:
         say(json.dumps({"operations": outcomes}))
     return code
@@ -201,15 +203,16 @@ def _parameter(command: Command, argument: Argument) -> list[click.Parameter]:
     if name == "name" and command.changes and not argument.required:
         return [click.Argument(["names"], metavar="[NAME]...", nargs=-1, shell_complete=_complete)]
     if name in _POSITIONAL:
-        several = argument.kind == "texts"
+        count = -1 if argument.kind == "texts" else 1
         complete: Given = {"shell_complete": _complete} if name == "name" else {}
-        return [click.Argument([name], type=kind, required=argument.required, nargs=-1 if several else 1, **complete)]
+        return [click.Argument([name], type=kind, required=argument.required, nargs=count, **complete)]
     if name == "waiting":
         return [click.Option(
             ["--wait/--no-wait", "--waiting/ ", "waiting"], default=command.changes,
             help="Wait for the end of it, or only until it is accepted.")]
-    several = {"type": kind, "multiple": argument.kind == "texts"}
-    flag: Given = {"is_flag": True} if argument.kind == "boolean" else several
+    flag: Given = {"type": kind, "multiple": argument.kind == "texts"}
+    if argument.kind == "boolean":
+        flag = {"is_flag": True}
     return [click.Option([f"--{name.replace('_', '-')}"], help=argument.help, default=None, **flag)]
 
 
@@ -228,6 +231,9 @@ def built(command: Command) -> click.Command:
     if command.name == "options":
         parameters.append(click.Argument(["option"], required=False))
 
+    if command.name == "events":
+        parameters.append(click.Option(["-f", "--follow"], is_flag=True, hidden=True, expose_value=False))
+
     def run(**given: Any) -> int:
         known = KNOWN.get(command.name, plainly)
         return known(click.get_current_context().obj, command, given)
@@ -244,6 +250,9 @@ def cli() -> None:
     The supervisor is found by -s, -c, $CIRCUSTWIST_CONTROL, the ini in
     the current folder, or because it is the only one that runs.  A worker is
     written as its watcher and its number: web/3.
+
+    For completion in bash, zsh or fish, put this into its startup file:
+    eval "$(_CIRCUSTWIST_COMPLETE=bash_source circustwist)"
     """
 
 
@@ -296,10 +305,10 @@ def pid(session: Session, name: str | None) -> int:
 @added(click.Argument(["ini"], required=False, type=click.Path()))
 def check(session: Session, ini: str | None) -> int:
     """Whether a stack could start from an ini: everything that is wrong with it."""
-    path = ini or session.config or next(iter(find.inisHere()), "")
+    path = ini or session.config or next(map(os.path.relpath, find.inisHere()), "")
     if not path:
         raise click.UsageError("which ini? there is no stack.ini, circus.ini or single other one here")
-    stack, errors, warnings = find.examined(os.path.relpath(path) if not ini else path, os.environ)
+    stack, errors, warnings = find.examined(path, os.environ)
     answer = {"errors": errors, "warnings": warnings}
     workers = sum(watcher.numprocesses for watcher in stack.watchers)
     counted = ", ".join(show.counted(number, word) for number, word in (
@@ -329,7 +338,8 @@ def help(session: Session, topic: str | None) -> int:
 
 
 _OUTCOMES: tuple[tuple[type[Exception], int], ...] = (
-    (find.NoSupervisor, NO_SUPERVISOR), (TimeoutError, TIMED_OUT), (ConnectionError, NO_SUPERVISOR), (OSError, FAILED))
+    (find.NoSupervisor, NO_SUPERVISOR), (TimeoutError, TIMED_OUT), (ConnectionError, NO_SUPERVISOR), (OSError, FAILED),
+    (BoxError, FAILED))
 
 
 def fault(session: Session, error: Exception) -> int:
@@ -350,9 +360,7 @@ def _run(session: Session, arguments: Sequence[str] | None) -> int:
         else:
             error.show()
         return error.exit_code
-    except BrokenPipeError:
-        raise
-    except (ControlError, find.NoSupervisor, OSError) as error:
+    except (ControlError, find.NoSupervisor, OSError, BoxError) as error:
         return fault(session, error)
 
 
@@ -364,14 +372,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         are none.
     @return: the exit code.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _run(Session(), arguments)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The interpreter flushes stdout once more at its end; signal(7), SIGPIPE.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+    except click.exceptions.Exit as error:
+        return error.exit_code
 
 
 if __name__ == "__main__":

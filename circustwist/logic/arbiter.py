@@ -228,6 +228,8 @@ class Arbiter:
         by = step.operation.by
         if step.actions[0] == "start":
             return watcher.start(now, by)
+        if step.actions[0] == "reload":
+            return watcher.reload(now, by)
         if step.actions[0] == "stop":
             return watcher.stop(now, watcher.ending(by))
         return NOTHING
@@ -257,8 +259,9 @@ class Arbiter:
     def _done(self, watcher: Watcher, step: Step, now: float) -> Effects:
         operation = step.operation
         self.lines[watcher.name.lower()].current = None
-        if step.actions[0] != "stop" and watcher.past.problem:
-            operation.fail(watcher.past.problem)
+        problem = watcher.past.stale if step.actions[0] == "reload" else watcher.past.problem
+        if step.actions[0] != "stop" and problem:
+            operation.fail(problem)
         operation.info.setdefault("watchers", {})[watcher.name] = _difference(watcher, step)
         effects = self._progress(watcher, step, last=True)
         if step in operation.open:
@@ -280,6 +283,8 @@ class Arbiter:
         if step.actions[0] == "stop":
             total = max(len(step.before), len(seats.workers))
             done = total - len(seats.workers)
+        elif watcher.reloading is not None:
+            total, done = watcher.reloading.total, watcher.reloading.replaced
         else:
             total, done = seats.wanted, seats.held - len(seats.unproved)
         if not last and (done - step.shown) * SHOWN < total:
@@ -294,8 +299,12 @@ def _complete(watcher: Watcher, action: Action) -> bool:
         return watcher.status != "starting"
     if action == "stop":
         return watcher.status == "stopped"
+    if not watcher.running:
+        return True
     seats = watcher.seats
-    return not watcher.running or (watcher.status == "active" and seats.settled() and len(seats.workers) == seats.held)
+    if action == "reload":
+        return watcher.reloading is None and (bool(watcher.past.stale) or len(seats.workers) == seats.held)
+    return watcher.status == "active" and seats.settled() and len(seats.workers) == seats.held
 
 
 def _difference(watcher: Watcher, step: Step) -> dict[str, list[int]]:

@@ -19,7 +19,7 @@ from ..model.effects import Answer, Effects, Publish
 from ..model.errors import OperationFailed
 from ..model.events import Event
 
-Action: TypeAlias = Literal["start", "stop", "settle"]
+Action: TypeAlias = Literal["start", "stop", "settle", "reload"]
 OPPOSITE: Mapping[str, str] = {"start": "stop", "stop": "start"}
 
 DEEPEST_LINE = 100

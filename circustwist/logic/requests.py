@@ -173,6 +173,14 @@ class Requests:
         found = self._matching(arguments["name"], arguments["match"])
         return self._change(asked, arguments, [[_step(watcher, "stop", "start") for watcher in found]], now)
 
+    def _reload(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        if not arguments["graceful"]:
+            return self._restart(asked, arguments, now)
+        found = self._matching(arguments["name"], arguments["match"])
+        # One that is stopped is started, as Circus does.
+        stages = [[_step(w, "reload") if w.running else _step(w, "start")] for w in found]
+        return self._change(asked, arguments, stages, now)
+
     def _incr(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         return self._resize(asked, arguments, arguments["nb"], now)
 

@@ -162,12 +162,26 @@ class Seats:
         return joined(effects)
 
     def _start(self, seat: Seat, now: float) -> Effects:
-        names = Names(self.serial(), self.spec.name, self._wids.take(), seat.number, self.generation)
-        worker = newWorker(names)
-        self._seat(seat, names.id)
-        self.workers[names.id] = worker
-        self.unproved.add(names.id)
+        worker = self._new(seat.number)
+        self._seat(seat, worker.names.id)
+        self.unproved.add(worker.names.id)
         return worker.inputs.begin(now)
+
+    def _new(self, seat: int) -> Worker:
+        names = Names(self.serial(), self.spec.name, self._wids.take(), seat, self.generation)
+        self.workers[names.id] = worker = newWorker(names)
+        return worker
+
+    def succeed(self, old: Worker, now: float) -> tuple[Worker, Effects]:
+        """Start a worker beside the one whose seat it may get; see L{handOver}."""
+        worker = self._new(old.names.seat)
+        return worker, worker.inputs.begin(now)
+
+    def handOver(self, new: Worker) -> None:
+        """Give a worker the seat for which it was started, whoever holds it."""
+        seat = self.seats[new.names.seat]
+        self._seat(seat, new.names.id)
+        seat.history, seat.vacated = NEW, None
 
     def _seat(self, seat: Seat, holder: int) -> None:
         self.held += (holder != 0) - (seat.holder != 0)

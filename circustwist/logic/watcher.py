@@ -8,17 +8,19 @@ machine's states are Circus's, and C{failed} for a watcher that gave up.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
 from automat import TypeMachineBuilder
 
-from ..model.effects import NOTHING, Effects, Publish, Record, Timer, Wake
+from ..model.effects import NOTHING, Effects, Publish, Record, Signal, Timer, Wake
 from ..model.errors import SpawnProblem
 from ..model.events import Event
 from ..model.stack import Watcher as Spec
 from . import durable, restart
+from .reload import Reload, newReload
 from .seats import Seat, Seats
 from .worker import Ending, Worker
 
@@ -50,12 +52,14 @@ class Past:
     @ivar restarts: how often a process was started in place of one that ended by itself.
     @ivar last: the last unplanned end; None if there was none.
     @ivar problem: why a process could not be started, or the watcher failed; empty if all is well.
+    @ivar stale: why the code on disk is not what runs, since a reload failed; empty if none did.
     @ivar ends: the times of unplanned ends that C{start_limit_burst} counts.
     """
 
     restarts: int = 0
     last: Death | None = None
     problem: str = ""
+    stale: str = ""
     ends: list[float] = attrs.field(factory=list)
 
 
@@ -70,6 +74,9 @@ class Inputs(Protocol):
 
     def resize(self, now: float, by: str) -> Effects:
         """Another number of processes is wanted."""
+
+    def reload(self, now: float, by: str) -> Effects:
+        """Every process should be replaced."""
 
     def settle(self, now: float) -> Effects:
         """Every process that is to be started was, or could not be."""
@@ -93,6 +100,7 @@ class Watcher:
     @ivar draw: a random number of at least 0 and less than 1.
     @ivar status: C{stopped starting active stopping failed}.
     @ivar past: what is told of its past.
+    @ivar reloading: the reload under way; None if there is none.
     @ivar inputs: its machine.
     """
 
@@ -100,6 +108,7 @@ class Watcher:
     draw: Callable[[], float]
     status: str = "stopped"
     past: Past = attrs.field(factory=Past)
+    reloading: Reload | None = None
     inputs: Inputs = attrs.field(init=False, repr=False)
 
     @property
@@ -139,6 +148,10 @@ class Watcher:
         self.seats.wanted = wanted
         return (self.wish(self.running), *self.inputs.resize(now, by), *self._settle(now))
 
+    def reload(self, now: float, by: str) -> Effects:
+        """Replace every process, one after its successor has proved itself."""
+        return self.inputs.reload(now, by) + self._settle(now)
+
     def ending(self, by: str) -> Ending:
         """How its workers are ended with the options as they are now."""
         return self.seats.ending(by)
@@ -152,8 +165,8 @@ class Watcher:
         effects = worker.inputs.spawned(now, pid)
         seat = self.seats.seatOf(worker)
         if worker.state == "starting":
-            effects += self.seats.prove(worker, now)
-            effects += self._aging(worker, now)
+            effects += self.seats.prove(worker, now) + self._aging(worker, now)
+            effects += self.reloading.ready(worker, now) if self.reloading else NOTHING
         if seat is not None:
             self._back(seat, now)
         return effects + self._settle(now)
@@ -180,7 +193,7 @@ class Watcher:
         effects = worker.inputs.refused(now, problem)
         seat = self.seats.remove(worker)
         if seat is None:
-            return effects + self._settle(now)
+            return effects + self._successorFailed(worker, f"could not be started: {problem}", now) + self._settle(now)
         self.past.problem = f"{worker.names} could not be started: {problem}"
         if not problem.shortage:
             seat.history = restart.afterRefusal(seat.history)
@@ -199,10 +212,21 @@ class Watcher:
         seat = self.seats.remove(worker)
         if not planned and seat is not None:
             effects += self._died(worker, seat, now, status)
+        effects += self._successorFailed(worker, f"{restart.reason(status)} after {now - worker.since:.1f} s", now)
         return effects + self._settle(now)
+
+    def _successorFailed(self, worker: Worker, how: str, now: float) -> Effects:
+        """If a reload waited for this worker, it has failed."""
+        if self.reloading is None or not self.reloading.concerns(worker):
+            return NOTHING
+        return self.reloading.fail(f"{worker.names} {how}", now)
 
     def _died(self, worker: Worker, seat: Seat, now: float, status: int) -> Effects:
         """A worker ended by itself."""
+        successor = self.reloading.successor(worker) if self.reloading else None
+        if successor is not None:
+            self.seats.handOver(successor)
+            return NOTHING
         self.past.last = Death(str(worker.names), restart.reason(status), status, now)
         seat.history = restart.afterRun(seat.history, now - worker.since >= restart.HEALTHY)
         seat.vacated = now
@@ -227,6 +251,8 @@ class Watcher:
             return self.inputs.vacant(now, self.seats.seats[timer.key], now) + self._settle(now)
         if timer.kind == "warmup":
             return self.seats.pump(now) + self._settle(now)
+        if timer.kind == "proof":
+            return (self.reloading.prove(timer.key, now) if self.reloading else NOTHING) + self._settle(now)
         worker = self.seats.workers.get(timer.key)
         if worker is None:
             return NOTHING
@@ -247,9 +273,24 @@ class Watcher:
         effects = NOTHING
         if self.status == "starting" and self.seats.wanted and self.seats.settled():
             effects += self.inputs.settle(now)
+        if self.reloading is not None and self.reloading.over:
+            effects += self._reloaded(self.reloading, now)
         if self.seats.vacated() and not (self.status == "active" and not self.seats.wanted):
             effects += self.inputs.empty(now)
         return effects
+
+
+    def _reloaded(self, reload: Reload, now: float) -> Effects:
+        """A reload is over."""
+        self.reloading = None
+        effects = self.inputs.resize(now, reload.by)
+        if not reload.problem:
+            self.past.problem = self.past.stale = ""
+            return (*effects, self.event("reload", by=reload.by, replaced=reload.replaced))
+        self.past.stale = (
+            f"reload failed: {reload.problem}; {reload.replaced} of {reload.total} replaced, the others stay; "
+            "a process that ends now is replaced by what is on disk")
+        return (*effects, self.event("reload_failed", False, reload.by, reason=reload.problem))
 
 
 SHORTAGE = 4
@@ -266,7 +307,7 @@ _failed = _builder.state("failed")
 @_stopped.upon(Inputs.start).to(_starting)
 @_failed.upon(Inputs.start).to(_starting)
 def _start(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
-    watcher.status, watcher.past.problem = "starting", ""
+    watcher.status, watcher.past.problem, watcher.past.stale = "starting", "", ""
     watcher.past.ends.clear()
     for seat in watcher.seats.seats:
         seat.history = restart.NEW
@@ -289,8 +330,9 @@ def _settled(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
 @_active.upon(Inputs.stop).to(_stopping)
 @_failed.upon(Inputs.stop).to(_stopping)
 def _stop(inputs: Inputs, watcher: Watcher, now: float, ending: Ending) -> Effects:
-    watcher.status = "stopping"
-    return (watcher.wish(False), *watcher.seats.clear(), *watcher.seats.retireAll(now, ending))
+    forget = watcher.reloading.forget() if watcher.reloading else NOTHING
+    watcher.status, watcher.reloading = "stopping", None
+    return (watcher.wish(False), *forget, *watcher.seats.clear(), *watcher.seats.retireAll(now, ending))
 
 
 @_stopping.upon(Inputs.stop).loop()
@@ -322,7 +364,18 @@ def _vacant(inputs: Inputs, watcher: Watcher, now: float, seat: Seat, due: float
 @_starting.upon(Inputs.resize).loop()
 @_active.upon(Inputs.resize).loop()
 def _resize(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
+    if watcher.reloading is not None:
+        return NOTHING  # done when the reload is over
     return watcher.seats.trim(now, by) + watcher.seats.fill(now)
+
+
+@_active.upon(Inputs.reload).loop()
+def _reload(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
+    if watcher.spec.send_hup:
+        hup = [Signal(id, int(signal.SIGHUP)) for id, worker in watcher.seats.workers.items() if worker.alive]
+        return (*hup, watcher.event("reload", by=by, replaced=0))
+    watcher.reloading = newReload(watcher.seats, by)
+    return (Record(durable.reloaded(watcher.name, watcher.seats.generation)), *watcher.reloading.advance(now))
 
 
 @_starting.upon(Inputs.fail).to(_failed)
@@ -337,10 +390,11 @@ def _ignore(state: Any, *inputs: Any) -> None:
         state.upon(input).loop().returns(NOTHING)
 
 
-_ignore(_stopped, Inputs.stop, Inputs.resize, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
+_ignore(_stopped, Inputs.stop, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
+_ignore(_starting, Inputs.reload)
 _ignore(_active, Inputs.settle)
-_ignore(_stopping, Inputs.start, Inputs.resize, Inputs.settle, Inputs.vacant, Inputs.fail)
-_ignore(_failed, Inputs.resize, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
+_ignore(_stopping, Inputs.start, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail)
+_ignore(_failed, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
 
 _machine = _builder.build()
 

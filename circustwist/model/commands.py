@@ -88,6 +88,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("start", "Start watchers.", (_ANY, _MATCH, _WAITING), "operator", True, _OPERATION),
     Command("stop", "Stop watchers.", (_ANY, _MATCH, _WAITING), "operator", True, _OPERATION),
     Command("restart", "Stop watchers, then start them.", (_ANY, _MATCH, _WAITING), "operator", True, _OPERATION),
+    Command("reload", "Replace the processes, each only after a new one has proved itself.", (
+        _ANY, _MATCH, _WAITING,
+        Argument("graceful", "boolean", "False: stop them, then start them.", True),
+        Argument("sequential", "boolean", "Accepted for Circus's sake; it is always so.", False),
+    ), "operator", True, _OPERATION),
     Command("incr", "Run more processes of a watcher.", (_NAME, _NB, _WAITING), "operator", True, {
         **_OPERATION, "numprocesses": "the new number"}),
     Command("decr", "Run fewer processes of a watcher.", (_NAME, _NB, _WAITING), "operator", True, {

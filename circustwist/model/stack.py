@@ -232,6 +232,12 @@ class Watcher:
         values.boolean, False, "Signal the children too; the same as kill_mode = control-group.", live="now")
     send_hup: bool = _option(
         values.boolean, False, "A reload sends SIGHUP instead of replacing the processes.", live="now")
+    min_ready: float = _option(
+        values.seconds, 2.0, "How long a new process must have been ready before a reload ends an old one.", live="now",
+        unit="s", example="5")
+    max_surge: int = _option(
+        values.surge, 1, "How many new processes a reload starts at a time; all keeps every old one until all new "
+        "ones have proved themselves.", live="now", example="all")
     priority: int = _option(
         values.whole, 0, "Watchers of higher priority start first and stop last.", live="now", example="10")
     warmup_delay: float = _option(

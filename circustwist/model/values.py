@@ -73,6 +73,20 @@ def retries(value: str) -> int:
     return number
 
 
+def surge(value: str) -> int:
+    """
+    How many processes may be started in advance.
+
+    @return: the number; 0 for C{all}.
+    """
+    if value.strip().lower() == "all":
+        return 0
+    number = natural(value)
+    if number == 0:
+        raise ValueError("is none; the least is 1, or all")
+    return number
+
+
 def port(value: str) -> int:
     """A port: 0 (any free one) to 65535."""
     number = whole(value)

@@ -240,8 +240,8 @@ class Features:
     cgroup: str
 
     def __str__(self) -> str:
-        watched = f"no pidfd ({self.pidfd})" if self.pidfd else "pidfd"
-        return f"{watched}, {'cgroup v2' if self.cgroup else 'no cgroup of our own'}"
+        watched = f"no ({self.pidfd})" if self.pidfd else "yes"
+        return f"pidfd {watched}, cgroup {'yes' if self.cgroup else 'no'}"
 
 
 def features() -> Features:

@@ -6,7 +6,8 @@ environment and imports nothing that is not built in, but for C{resource} when
 a limit is to be set.  It does what its plan says, step by step in the order
 of the plan; whoever writes the plan answers for that order.
 
-The plan is a list of steps, each with a name and words, as bytes without NUL.
+The plan is a list of steps, each with a name and words, as bytes without NUL;
+the first word is what a step is about, for people.
 The status pipe gets L{READY} just before the last execve(2), which closes it.
 If a step fails it gets the step's name, the error number and what it was
 about, and the program ends with 127.  If it closes without a byte, the
@@ -83,17 +84,17 @@ def keep(words: list[bytes]) -> None:
     wanted = set(map(int, words))
     for fd in map(int, os.listdir("/proc/self/fd")):
         if fd not in wanted:
-            try:
+            try:  # noqa: SIM105 - contextlib is an import
                 os.close(fd)
             except OSError:
-                pass  # noqa: SIM105 - contextlib is an import; this is the listing's own descriptor
+                pass  # the listing's own descriptor
 
 
 def setrlimit(words: list[bytes]) -> None:
-    """Set a resource limit, soft and hard: its number, and the value or nothing for no limit."""
+    """Set a resource limit, soft and hard: what to call it, its number, and the value or nothing for no limit."""
     import resource
 
-    which, value = int(words[0]), words[1]
+    which, value = int(words[1]), words[2]
     if value:
         resource.setrlimit(which, (int(value), int(value)))
         return
@@ -130,7 +131,7 @@ def execve(words: list[bytes]) -> None:
     Become a program: its path, whether C{LISTEN_PID} is wanted, how many
     arguments, the arguments, the environment.
     """
-    import _signal
+    import _signal  # type: ignore[import-not-found]  # built in, unlike signal, which imports enum
 
     # Python ignores both, and what is ignored stays so over an execve.
     _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
@@ -146,7 +147,7 @@ STEPS = {
     "keep": keep,
     "setrlimit": setrlimit,
     "nice": lambda words: os.nice(int(words[0])),
-    "setgroups": lambda words: os.setgroups(list(map(int, words))),
+    "setgroups": lambda words: os.setgroups([int(group) for group in words[0].split(b",") if group]),
     "setgid": setgid,
     "setuid": setuid,
     "chdir": lambda words: os.chdir(words[0]),
@@ -170,8 +171,8 @@ def perform(plan: list[Step], status: int) -> None:
     except (OSError, Failed, ValueError, OverflowError) as error:
         number = error.errno or 0 if isinstance(error, OSError) else 0
         detail = error.detail if isinstance(error, Failed) else str(error).encode("utf-8", "replace")
-        # A step's own words say it better than the text of a system error does.
-        os.write(status, report(step, number, b" ".join(words[:2])[:1024] if number else detail))
+        # With the number the error's own text says nothing more than the step's first word does.
+        os.write(status, report(step, number, words[0][:1024] if number else detail))
 
 
 def main(planFD: int, status: int) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -95,33 +95,40 @@ def killGroup(pid: int) -> None:
 def killElsewhere(owners: Iterable[Owner]) -> None:
     """
     Kill what is left of workers whose numbers may be somebody else's by now,
-    by looking at every process of the host; its descendants too.
+    by looking at every process of the host; its descendants too.  A session's
+    number counts only if somebody in it still carries the token.
     """
     sessions = {owner.pid for owner in owners}
     tokens = {owner.token for owner in owners} - {b""}
     done: set[int] = {os.getpid()}
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS if tokens else 0):
         new = [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if pid not in done]
-        found = [pid for pid in new if _killMarked(pid, sessions, tokens)]
+        seen = {pid: (mark, session) for pid in new for mark, session in _marks(pid)}
+        sure = {session for mark, session in seen.values() if mark in tokens} & sessions
+        doomed = [pid for pid, (mark, session) in seen.items() if mark in tokens or session in sure]
+        for pid in doomed:
+            _killMarked(pid, seen[pid])
         done.update(new)
-        if not found:
+        if not doomed:
             return
 
 
-def _killMarked(pid: int, sessions: set[int], tokens: set[bytes]) -> bool:
-    """Kill a process of one of these sessions or tokens, and what is below it."""
+def _marks(pid: int) -> Iterator[tuple[bytes, int]]:
+    """The token and the session of a process that is there."""
+    with suppress(OSError):
+        yield kernel.variable(pid, MARK), kernel.session(pid)
+
+
+def _killMarked(pid: int, marks: tuple[bytes, int]) -> None:
+    """Kill a process that still has these marks, and what is below it."""
     with suppress(OSError):
         pidfd = os.pidfd_open(pid)
         try:
-            mark = kernel.variable(pid, MARK)
-            # A session's number may have been given to a stranger; its mark is then another one.
-            if mark in tokens or (not mark and kernel.session(pid) in sessions):
+            if marks in _marks(pid):
                 killDescendants(pid)
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                return True
         finally:
             os.close(pidfd)
-    return False
 
 
 class Tree:
@@ -241,10 +248,12 @@ class Tree:
         if not self._key:
             return
         own = os.getsid(0)
-        tokens = {worker.token for worker in self._workers.values()} | self._ended.keys()
         here = set(kernel.children(os.getpid())) - self._workers.keys() - process.reapProcessHandlers.keys()
         for gone in self.strangers.keys() - here:
             del self.strangers[gone]
+        tokens: set[bytes] = set()
+        if here - self.strangers.keys():
+            tokens = {worker.token for worker in self._workers.values()} | self._ended.keys()
         for pid in here:
             with suppress(OSError):
                 if kernel.session(pid) != own and not self._reaped(pid) and pid not in self.strangers:

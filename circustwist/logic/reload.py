@@ -1,0 +1,125 @@
+"""
+Replacing the processes of a watcher, each only after its successor has proved itself.
+
+A successor is started beside the one that it is to replace, and gets its seat
+when it has been ready for C{min_ready}; only then the old one is ended.  At
+the first successor that fails those that have not proved themselves go, and
+everyone else stays.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import attrs
+
+from ..model.effects import NOTHING, Effects, Forget, Timer, Wake
+from .seats import Seats, joined
+from .worker import Worker
+
+
+@attrs.define(eq=False)
+class Reload:
+    """
+    A reload under way.
+
+    @ivar seats: whose.
+    @ivar by: who asked for it.
+    @ivar olds: the ids still to be replaced, oldest first.
+    @ivar coming: for each successor that is not proved yet, whom it replaces.
+    @ivar proved: for each successor that waits until all are proved, whom it replaces.
+    @ivar total: how many are to be replaced.
+    @ivar replaced: how many are.
+    @ivar problem: why it failed; empty if it did not.
+    """
+
+    seats: Seats
+    by: str
+    olds: deque[int]
+    total: int
+    coming: dict[int, int] = attrs.field(factory=dict)
+    proved: dict[int, int] = attrs.field(factory=dict)
+    replaced: int = 0
+    problem: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to be done."""
+        return not self.olds and not self.coming
+
+    def concerns(self, worker: Worker) -> bool:
+        """Whether it is a successor without a seat."""
+        return worker.names.id in self.coming or worker.names.id in self.proved
+
+    def successor(self, worker: Worker) -> Worker | None:
+        """Who is to replace a worker and runs already."""
+        for pairs in (self.coming, self.proved):
+            for new, old in pairs.items():
+                if old == worker.names.id:
+                    return self.seats.workers.get(new)
+        return None
+
+    def advance(self, now: float) -> Effects:
+        """Start successors, as many at a time as C{max_surge} allows."""
+        surge = self.seats.spec.max_surge
+        effects: list[Effects] = []
+        while self.olds and (not surge or len(self.coming) < surge):
+            old = self.seats.workers.get(self.olds.popleft())
+            if old is None or self.seats.seatOf(old) is None:
+                self.total -= 1
+                continue
+            new, some = self.seats.succeed(old, now)
+            self.coming[new.names.id] = old.names.id
+            effects.append(some)
+        return joined(effects)
+
+    def ready(self, worker: Worker, now: float) -> Effects:
+        """A successor does its work; now it has to go on for C{min_ready}."""
+        if worker.names.id not in self.coming:
+            return NOTHING
+        return (Wake(self._timer(worker.names.id), now + self.seats.spec.min_ready),)
+
+    def prove(self, id: int, now: float) -> Effects:
+        """A successor has proved itself."""
+        if id not in self.coming:
+            return NOTHING
+        self.proved[id] = self.coming.pop(id)
+        if self.seats.spec.max_surge == 0 and not self.over:
+            return NOTHING
+        effects = [self._replace(new, old, now) for new, old in self.proved.items()]
+        self.proved.clear()
+        return joined(effects) + self.advance(now)
+
+    def _replace(self, newId: int, oldId: int, now: float) -> Effects:
+        new, old = self.seats.workers[newId], self.seats.workers.get(oldId)
+        self.replaced += 1
+        self.seats.handOver(new)
+        return self.seats.retire(old, now, self.seats.ending(self.by)) if old is not None else NOTHING
+
+    def fail(self, problem: str, now: float) -> Effects:
+        """A successor has failed: those without a seat go, and nobody else is replaced."""
+        self.problem = problem
+        self.olds.clear()
+        unseated = [*self.coming, *self.proved]
+        effects: list[Effects] = [self.forget()]
+        self.coming.clear()
+        self.proved.clear()
+        for id in unseated:
+            worker = self.seats.workers.get(id)
+            if worker is not None and self.seats.seatOf(worker) is None:
+                effects.append(self.seats.retire(worker, now, self.seats.ending(self.by)))
+        return joined(effects)
+
+    def forget(self) -> Effects:
+        """Wait for nobody to prove itself any more."""
+        return tuple(Forget(self._timer(id)) for id in self.coming)
+
+    def _timer(self, id: int) -> Timer:
+        return Timer("proof", self.seats.spec.name, id)
+
+
+def newReload(seats: Seats, by: str) -> Reload:
+    """A reload of everyone who has a seat."""
+    olds = deque(id for id, worker in seats.workers.items() if worker.alive and seats.seatOf(worker) is not None)
+    seats.generation += 1
+    return Reload(seats, by, olds, len(olds))
