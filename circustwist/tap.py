@@ -11,6 +11,7 @@ import atexit
 import os
 import signal
 import sys
+from contextlib import suppress
 from glob import glob
 from typing import Any
 
@@ -139,6 +140,8 @@ class Console:
 
     def __init__(self, level: Any) -> None:
         self._level = level
+        # Twisted is about to put loggers in their places, which would call us again.
+        self._out = sys.stdout
         self._failures = textFileLogObserver(sys.stderr)
 
     def __call__(self, event: dict[str, Any]) -> None:
@@ -152,8 +155,9 @@ class Console:
         text = formatEvent(event)
         if text:
             prefix = "" if level <= LogLevel.info else f"{level.name.replace('warn', 'warning')}: "
-            sys.stdout.write(f"{prefix}{text}\n")
-            sys.stdout.flush()
+            with suppress(OSError):
+                self._out.write(f"{prefix}{text}\n")
+                self._out.flush()
 
 
 class Daemon(Service):
@@ -208,8 +212,10 @@ class Daemon(Service):
     def _signals(self) -> None:
         from twisted.internet import reactor
 
+        later: Any = reactor
+
         def inReactor(call: Any) -> Any:
-            return lambda signum, frame: reactor.callFromThread(call, signum)
+            return lambda signum, frame: later.callFromThread(call, signum)
 
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             signal.signal(signum, inReactor(self._inner.signalled))
@@ -225,6 +231,9 @@ class Daemon(Service):
     def _ended(self, code: int) -> None:
         from twisted.internet import reactor
 
+        parent: Any = self._options.parent
+        if parent.get("pidfile") == self._options.rundir.pidfile:
+            parent["pidfile"] = ""  # removed already, with the directory it was in
         if code:
             # twistd itself would exit with 0; its own exit handlers have run by then.
             atexit.register(os._exit, code)

@@ -297,15 +297,16 @@ def _program(watcher: Watcher, stack: Stack, environ: Mapping[str, str]) -> str:
     """Why a watcher's program cannot be found; empty if it can."""
     from ..model.launch import Names, plan, socketNumbers
     from ..system import programs
-    from ..system.environment import build
 
+    env = {**(environ if watcher.copy_env else {}), **watcher.env}
+    if watcher.virtualenv:
+        env["PATH"] = ":".join(filter(None, (f"{watcher.virtualenv}/bin", env.get("PATH", ""))))
     try:
-        env = build(watcher, environ)
         launch = plan(watcher, Names(1, watcher.name, 1), stack.name, socketNumbers(stack), env)
         programs.find(launch.argv[0], env.get("PATH"), launch.cwd)
     except programs.NotFound as error:
         return error.problem.detail
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         return str(error)
     return ""
 
@@ -317,8 +318,10 @@ def _lacks(watcher: Watcher, stack: Stack, environ: Mapping[str, str]) -> Iterat
 
     if watcher.working_dir and not os.path.isdir(watcher.working_dir):
         yield "working_dir", f"there is no folder {watcher.working_dir}"
-    elif watcher.cmd and (problem := _program(watcher, stack, environ)):
+    elif watcher.cmd and not watcher.env_file and (problem := _program(watcher, stack, environ)):
         yield "cmd", problem
+    if watcher.env_file and not os.path.isfile(watcher.env_file):
+        yield "env_file", f"there is no file {watcher.env_file}"
     for option, known in (("uid", pwd.getpwnam), ("gid", grp.getgrnam)):
         name = getattr(watcher, option)
         if name and not name.isdigit() and not _known(known, name):

@@ -251,7 +251,8 @@ def cli() -> None:
     the current folder, or because it is the only one that runs.  A worker is
     written as its watcher and its number: web/3.
 
-    For completion in bash, zsh or fish, put this into its startup file:
+    \b
+    For completion in bash (zsh, fish), put this into its startup file:
     eval "$(_CIRCUSTWIST_COMPLETE=bash_source circustwist)"
     """
 

@@ -21,9 +21,10 @@ from ..model.inputs import Adopted, Begun, Ended, Exited, Input, Refused, Spawne
 from ..model.launch import Names
 from ..model.stack import Stack
 from ..model.stack import Watcher as Spec
+from .machine import newWatcher, resume
 from .operations import Action, Line, Operation, Operations, Step
 from .seats import joined
-from .watcher import Watcher, newWatcher, resume
+from .watcher import Watcher
 from .worker import Ending, Worker, adoptedWorker
 
 SHUTDOWN = Timer("shutdown")

@@ -2,25 +2,23 @@
 The processes of one watcher towards the wanted number.
 
 This is the only place that decides to start or to retire a process.  The
-machine knows whether the watcher should run; L{Seats} knows who does.  The
-machine's states are Circus's, and C{failed} for a watcher that gave up.
+machine in L{circustwist.logic.machine} knows whether the watcher should run,
+L{Seats} knows who does; here the one hears of what happened to the other.
 """
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
-from automat import TypeMachineBuilder
 
-from ..model.effects import NOTHING, Effects, Publish, Record, Signal, Timer, Wake
+from ..model.effects import NOTHING, Effects, Publish, Record, Timer, Wake
 from ..model.errors import SpawnProblem
 from ..model.events import Event
 from ..model.stack import Watcher as Spec
 from . import durable, restart
-from .reload import Reload, newReload
+from .reload import Reload
 from .seats import Seat, Seats
 from .worker import Ending, Worker
 
@@ -295,123 +293,3 @@ class Watcher:
 
 SHORTAGE = 4
 """A want of the host's counts as so many refusals when the pause is reckoned, and as none for C{max_retry}."""
-
-_builder = TypeMachineBuilder(Inputs, Watcher)
-_stopped = _builder.state("stopped")
-_starting = _builder.state("starting")
-_active = _builder.state("active")
-_stopping = _builder.state("stopping")
-_failed = _builder.state("failed")
-
-
-@_stopped.upon(Inputs.start).to(_starting)
-@_failed.upon(Inputs.start).to(_starting)
-def _start(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
-    watcher.status, watcher.past.problem, watcher.past.stale = "starting", "", ""
-    watcher.past.ends.clear()
-    for seat in watcher.seats.seats:
-        seat.history = restart.NEW
-    return (watcher.wish(True), *watcher.seats.fill(now))
-
-
-@_starting.upon(Inputs.start).loop()
-@_active.upon(Inputs.start).loop()
-def _startAgain(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
-    return watcher.seats.clear() + watcher.seats.trim(now, by) + watcher.seats.fill(now)
-
-
-@_starting.upon(Inputs.settle).to(_active)
-def _settled(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
-    watcher.status = "active"
-    return (watcher.event("start"),)
-
-
-@_starting.upon(Inputs.stop).to(_stopping)
-@_active.upon(Inputs.stop).to(_stopping)
-@_failed.upon(Inputs.stop).to(_stopping)
-def _stop(inputs: Inputs, watcher: Watcher, now: float, ending: Ending) -> Effects:
-    forget = watcher.reloading.forget() if watcher.reloading else NOTHING
-    watcher.status, watcher.reloading = "stopping", None
-    return (watcher.wish(False), *forget, *watcher.seats.clear(), *watcher.seats.retireAll(now, ending))
-
-
-@_stopping.upon(Inputs.stop).loop()
-def _stopSooner(inputs: Inputs, watcher: Watcher, now: float, ending: Ending) -> Effects:
-    return watcher.seats.retireAll(now, ending)
-
-
-@_stopping.upon(Inputs.empty).to(_stopped)
-def _empty(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
-    watcher.status = "stopped"
-    return (watcher.event("stop"),)
-
-
-@_starting.upon(Inputs.empty).to(_stopped)
-@_active.upon(Inputs.empty).to(_stopped)
-def _ranOut(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
-    watcher.status = "stopped"
-    return (watcher.wish(False), watcher.event("stop", planned=False))
-
-
-@_starting.upon(Inputs.vacant).loop()
-@_active.upon(Inputs.vacant).loop()
-def _vacant(inputs: Inputs, watcher: Watcher, now: float, seat: Seat, due: float) -> Effects:
-    if due > now:
-        return watcher.seats.later(seat, due)
-    return watcher.seats.vacant(seat, now)
-
-
-@_starting.upon(Inputs.resize).loop()
-@_active.upon(Inputs.resize).loop()
-def _resize(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
-    if watcher.reloading is not None:
-        return NOTHING  # done when the reload is over
-    return watcher.seats.trim(now, by) + watcher.seats.fill(now)
-
-
-@_active.upon(Inputs.reload).loop()
-def _reload(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
-    if watcher.spec.send_hup:
-        hup = [Signal(id, int(signal.SIGHUP)) for id, worker in watcher.seats.workers.items() if worker.alive]
-        return (*hup, watcher.event("reload", by=by, replaced=0))
-    watcher.reloading = newReload(watcher.seats, by)
-    return (Record(durable.reloaded(watcher.name, watcher.seats.generation)), *watcher.reloading.advance(now))
-
-
-@_starting.upon(Inputs.fail).to(_failed)
-@_active.upon(Inputs.fail).to(_failed)
-def _fail(inputs: Inputs, watcher: Watcher, now: float, reason: str) -> Effects:
-    watcher.status, watcher.past.problem = "failed", reason
-    return (*watcher.seats.clear(), watcher.event("failed", planned=False, reason=reason))
-
-
-def _ignore(state: Any, *inputs: Any) -> None:
-    for input in inputs:
-        state.upon(input).loop().returns(NOTHING)
-
-
-_ignore(_stopped, Inputs.stop, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
-_ignore(_starting, Inputs.reload)
-_ignore(_active, Inputs.settle)
-_ignore(_stopping, Inputs.start, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail)
-_ignore(_failed, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
-
-_machine = _builder.build()
-
-
-def newWatcher(spec: Spec, serial: Callable[[], int], draw: Callable[[], float]) -> Watcher:
-    """
-    A watcher that does not run yet.
-
-    @param serial: gives the id of the next worker.
-    @param draw: see L{Watcher}.
-    """
-    watcher = Watcher(Seats(spec, serial, spec.numprocesses), draw)
-    watcher.inputs = _machine(watcher)
-    return watcher
-
-
-def resume(watcher: Watcher) -> None:
-    """Make a watcher one whose workers run already."""
-    watcher.status = "active"
-    watcher.inputs = _machine(watcher, _active)

@@ -102,6 +102,35 @@ class Quit:
     code: int = 0
 
 
-Effect: TypeAlias = Spawn | Signal | Wake | Forget | Publish | Record | Answer | Quit
+@attrs.frozen
+class Probe:
+    """
+    Find out whether a worker is ready, or still alive; answered by one C{Probed}.
+
+    @ivar what: C{ready}: answered when it is, or when C{timeout} has passed;
+        C{live}: answered when C{threshold} looks in a row have failed.
+    @ivar spec: what to look at: C{listening}, C{notify}, C{http://...},
+        C{tcp://...}, C{exec:COMMAND}, C{log:REGEX}.
+    @ivar interval: seconds between two looks.
+    @ivar timeout: see C{what}; for C{live} the longest that one look may take.
+    @ivar threshold: how many looks in a row must fail.
+    """
+
+    names: Names
+    what: Literal["ready", "live"]
+    spec: str
+    interval: float
+    timeout: float
+    threshold: int = 1
+
+
+@attrs.frozen
+class Unprobe:
+    """Look at a worker no more; harmless if nobody does."""
+
+    id: int
+
+
+Effect: TypeAlias = Spawn | Probe | Unprobe | Signal | Wake | Forget | Publish | Record | Answer | Quit
 Effects: TypeAlias = tuple[Effect, ...]
 NOTHING: Effects = ()

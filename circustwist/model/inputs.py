@@ -41,6 +41,20 @@ class Exited:
 
 
 @attrs.frozen
+class Probed:
+    """
+    What a probe has found.
+
+    @ivar detail: why not, in words.
+    """
+
+    names: Names
+    what: str
+    ok: bool
+    detail: str = ""
+
+
+@attrs.frozen
 class Woken:
     """A timer that was asked for is due."""
 
@@ -107,4 +121,4 @@ class Ended:
     now: bool = False
 
 
-Input: TypeAlias = Spawned | Refused | Exited | Woken | Asked | Adopted | Begun | Ended
+Input: TypeAlias = Spawned | Refused | Exited | Probed | Woken | Asked | Adopted | Begun | Ended

@@ -13,13 +13,14 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import Attribute, Interface
 
+from ..model.effects import Probe
 from ..model.errors import SpawnProblem
 from ..model.launch import Launch, Names
 from ..model.stack import Socket, Watcher
 
 __all__ = [
-    "IClock", "IDelayedCall", "IJournal", "IOutputs", "IReactorTime", "ISockets", "ISpawner", "IWorkerProcess",
-    "IWorkerProtocol",
+    "IClock", "IDelayedCall", "IJournal", "IOutputs", "IProber", "IReactorTime", "ISockets", "ISpawner",
+    "IWorkerProcess", "IWorkerProtocol",
 ]
 
 
@@ -172,6 +173,34 @@ class IOutputs(Interface):
 
     def close() -> None:
         """Empty what can be read now and close everything."""
+
+
+class IProber(Interface):
+    """Looks at workers: whether they are ready, and whether they still live."""
+
+    def environment(names: Names, specs: tuple[str, ...]) -> Mapping[str, str]:
+        """
+        What a worker must find in its environment so that it can be looked
+        at, e.g. C{NOTIFY_SOCKET}; to be called before it is spawned.
+
+        @param specs: all that it will be probed by; see L{Probe}.
+        @raise OSError: if its notification socket cannot be made.
+        """
+
+    def start(probe: Probe, pid: int, sockets: tuple[int, ...], told: Callable[[bool, str], None]) -> None:
+        """
+        Begin a probe.
+
+        @param sockets: the inodes of the stream sockets that it was handed.
+        @param told: called once, never before this returns, with whether it
+            is ready (or lives) and why not.
+        """
+
+    def stop(id: int) -> None:
+        """End all probes of a worker and forget what was made for it; harmless if there is none."""
+
+    def close() -> None:
+        """End everything."""
 
 
 class IJournal(Interface):

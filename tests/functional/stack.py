@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -165,9 +165,10 @@ class Daemon:
 
     def cli(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run the C{circustwist} command on it."""
+        env = {**self.env, "CIRCUSTWIST_CONTROL": self.where}
         return subprocess.run(
-            [str(SCRIPTS / "circustwist"), *arguments], cwd=self.folder, env={**self.env, "CIRCUSTWIST_CONTROL": self.where},
-            capture_output=True, text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL, check=False, **options)
+            [str(SCRIPTS / "circustwist"), *arguments], cwd=self.folder, env=env, capture_output=True, text=True,
+            timeout=TIMEOUT, stdin=subprocess.DEVNULL, check=False, **options)
 
     def strays(self) -> list[int]:
         """The processes that carry this stack's token."""
@@ -175,8 +176,9 @@ class Daemon:
         found = []
         for path in Path("/proc").glob("[0-9]*/environ"):
             with suppress(OSError):
-                if any(entry.startswith(name) for entry in path.read_bytes().split(b"\0")) and alive(int(path.parent.name)):
-                    found.append(int(path.parent.name))
+                pid = int(path.parent.name)
+                if any(entry.startswith(name) for entry in path.read_bytes().split(b"\0")) and alive(pid):
+                    found.append(pid)
         return found
 
     @property
@@ -219,5 +221,4 @@ class StackCase(SynchronousTestCase):
 
 
 PYTHON = sys.executable
-__all__ = ["HELLO", "PYTHON", "SCRIPTS", "TIMEOUT", "Control", "ControlError", "Daemon", "Iterator", "StackCase", "alive",
-           "ended"]
+__all__ = ["HELLO", "PYTHON", "SCRIPTS", "TIMEOUT", "Control", "ControlError", "Daemon", "StackCase", "alive", "ended"]

@@ -6,6 +6,7 @@ import http.client
 import os
 import signal
 import time
+from itertools import pairwise
 
 from .stack import HELLO, PYTHON, Control, ControlError, StackCase, alive, ended
 
@@ -108,7 +109,7 @@ class LoopTests(StackCase):
         with Control(self._up(daemon)) as control:
             events = (e for e in control.events(["watcher.bad"]) if e["event"] == "spawn")
             times = [next(events)["time"] for _ in range(4)]
-            pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+            pauses = [later - earlier for earlier, later in pairwise(times)]
             self.assertTrue(pauses[0] < pauses[1] < pauses[2] or pauses[2] > 0.25, pauses)
             self.assertEqual(control.call("status", name="sleeper")["status"], "active")
         self.assertEqual(daemon.detail("bad")["last"]["reason"], "exited 7")
@@ -135,8 +136,10 @@ class StopTests(StackCase):
 
     def test_grandchildren(self) -> None:
         """A stop leaves nobody, neither children in the group nor in a session of their own."""
-        script = "sleep 1001 & setsid sleep 1002 & (setsid sh -c 'sleep 1003 & sleep 1004' &) ; echo up; wait"
-        daemon = self.daemon(SLEEPER.format(number=1, options=f"[watcher:tree]\ncmd = sh -c \"{script}\"\n")).start()
+        daemon = self.daemon(SLEEPER.format(number=1, options="[watcher:tree]\ncmd = sh tree.sh\n"))
+        (daemon.folder / "tree.sh").write_text(
+            "sleep 1001 &\nsetsid sleep 1002 &\n(setsid sh -c 'sleep 1003 & sleep 1004' &)\necho up\nwait\n")
+        daemon.start()
         daemon.wait("tree/1 | up")
         pids = daemon.strays()
         while len(pids) < 7:  # the sleeper, sh, and its five descendants
@@ -192,14 +195,14 @@ class AdoptionTests(StackCase):
         port, pids = daemon.port(), daemon.pids("web")
         daemon.kill()
         self.assertTrue(all(map(alive, pids)))
-        self.assertIn("pid", get(port))
+        self.assertIn("hello from", get(port))
         daemon.start()
         daemon.wait("watcher")
         self.assertEqual((daemon.port(), sorted(daemon.pids("web"))), (port, sorted(pids)))
         self.assertEqual(sorted(daemon.strays()), sorted(pids))
         os.kill(pids[2], signal.SIGKILL)
         daemon.until(lambda: len(set(daemon.pids("web")) - set(pids)) == 1)
-        self.assertIn("pid", get(port))
+        self.assertIn("hello from", get(port))
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual([pid for pid in pids if alive(pid)], [])
 
