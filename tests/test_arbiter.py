@@ -304,7 +304,13 @@ class CommandTests(SynchronousTestCase):
     def test_incr(self) -> None:
         """More and fewer processes; the oldest end first."""
         memory = Memory(web()).begin()
-        self.assertEqual(memory.ask("incr", name="web", nb=2)["numprocesses"], 5)
+        memory.auto = False
+        self.assertIsNone(memory.ask("incr", name="web", nb=1, waiting=True))
+        memory.spawned(4)
+        self.assertEqual(memory.answers[1], {"operation": 2, "numprocesses": 4, "watchers": {
+            "web": {"started": [1004], "kept": [1001, 1002, 1003], "stopped": []}}})
+        memory.auto = True
+        self.assertEqual(memory.ask("incr", name="web", nb=1)["numprocesses"], 5)
         self.assertEqual(memory.wids("web"), [1, 2, 3, 4, 5])
         self.assertEqual(memory.ask("decr", name="web", nb=4)["numprocesses"], 1)
         memory.obey()

@@ -222,7 +222,7 @@ class Arbiter:
         if step.operation.finished is not None:
             line.current = None
             return self._turn(watcher, now)
-        step.before = frozenset(worker.pid for worker in watcher.seats.workers.values())
+        step.before = watcher.seats.pids()
         return self._do(step, watcher, now) + self._check(watcher, now)
 
     def _do(self, step: Step, watcher: Watcher, now: float) -> Effects:
@@ -310,7 +310,7 @@ def _complete(watcher: Watcher, action: Action) -> bool:
 
 def _difference(watcher: Watcher, step: Step) -> dict[str, list[int]]:
     """What a step changed, in Circus's words."""
-    now = frozenset(worker.pid for worker in watcher.seats.workers.values() if worker.pid)
+    now = watcher.seats.pids()
     return {
         "started": sorted(now - step.before), "kept": sorted(now & step.before), "stopped": sorted(step.before - now)}
 

@@ -112,6 +112,10 @@ class Seats:
         """Those who count towards the wanted number, oldest first."""
         return [worker for worker in self.workers.values() if worker.alive]
 
+    def pids(self) -> frozenset[int]:
+        """Whose processes run, whether they are about to end or not."""
+        return frozenset(worker.pid for worker in self.workers.values() if worker.pid)
+
     def active(self) -> int:
         """How many do their work."""
         return sum(worker.state == "ready" for worker in self.workers.values())
