@@ -12,29 +12,37 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 from glob import glob
 from typing import Any
 
 from twisted.application.service import IService, Service
 from twisted.logger import (
+    FilteringLogObserver,
     ILogObserver,
     Logger,
     LogLevel,
+    PredicateResult,
     formatEvent,
     textFileLogObserver,
 )
 from twisted.python import usage
 from twisted.python.components import Componentized
+from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
-from .model.errors import WorldError
+from .model.errors import ConfigError, WorldError
 from .model.ini import Reading, read
+from .model.naming import runtimeDirs
 from .model.stack import Stack
 from .system import kernel
+from .system.handover import Handover, take, unblock
 from .system.rundir import RuntimeDir
 
 LEVELS = {"critical": "critical", "error": "error", "warning": "warn", "warn": "warn", "info": "info", "debug": "debug"}
 DEFAULT_PIDFILE = "twistd.pid"
+KEPT_LOGS = 9
+"""The runtime directory may be in memory: so many older logs, of a megabyte each, are kept in it."""
 
 
 def readFile(path: str) -> bytes:
@@ -55,10 +63,14 @@ class Options(usage.Options):
         ["log-output", None, None, "File for the log; - is the standard output."],
         ["takeover", None, "adopt", "What to do with workers that an earlier supervisor left: adopt or kill."],
     ]
-    optFlags = [["no-adopt", None, "The same as --takeover=kill."]]
+    optFlags = [
+        ["no-adopt", None, "The same as --takeover=kill."],
+        ["rehearse", None, "Only find out whether a running stack could become this version."],
+    ]
 
     stack: Stack
     rundir: RuntimeDir
+    handover: Handover | None = None
 
     def parseArgs(self, config: str | None = None) -> None:
         """The ini file may be given without -c, as circusd takes it."""
@@ -80,10 +92,15 @@ class Options(usage.Options):
         # Not resolved: the name of a stack that is reached by a link stays the link's.
         path = os.path.abspath(self["config"])
         self.stack = _usable(read(self["config"], readFile, glob, os.environ, path))
+        self.again = partial(_again, path)
+        if self["rehearse"]:
+            return
         settings = self.stack.settings
         try:
+            self.handover = take(os.environ)
             self.rundir = RuntimeDir.open(
-                self.stack.name, settings.runtime_dir, os.getuid(), os.environ, settings.control_group)
+                self.stack.name, settings.runtime_dir, os.getuid(), os.environ, settings.control_group,
+                self.handover.lock if self.handover else -1)
         except WorldError as error:
             raise SystemExit(f"circustwist: {error}") from None
         if self.rundir.warning:
@@ -94,6 +111,7 @@ class Options(usage.Options):
         """Let twistd's pidfile and log lie in the runtime directory."""
         parent: Any = self.parent
         if "pidfile" not in parent:
+            self._twist(parent)
             return
         settings, directory = self.stack.settings, self.rundir
         if parent["pidfile"] == DEFAULT_PIDFILE:
@@ -107,12 +125,72 @@ class Options(usage.Options):
         if parent["umask"] is None:
             parent["umask"] = settings.umask if settings.umask is not None else _umask()
 
+    def argv(self) -> list[str]:
+        """How this process is executed anew: in place, so never as a daemon that would fork."""
+        parent: Any = self.parent
+        if "pidfile" not in parent:
+            return [sys.executable, *sys.argv]
+        words = [sys.executable, sys.argv[0], "--nodaemon", f"--pidfile={parent['pidfile']}",
+                 f"--umask={parent['umask']:o}"]
+        words += [f"--logfile={parent['logfile']}"] if parent["logfile"] else []
+        words += ["--syslog", f"--prefix={parent['prefix']}"] if parent["syslog"] else []
+        words += ["circus", "-c", self.stack.path]
+        return words + [f"--{name}={self[name]}" for name in ("log-level", "log-output") if self[name]]
+
+    def leave(self) -> None:
+        """Another image of this process is about to be executed: twistd in it must not meet its own pidfile."""
+        parent: Any = self.parent
+        with suppress(OSError):
+            os.unlink(parent.get("pidfile") or "")
+
+    def _twist(self, parent: Any) -> None:
+        """Let twist log as twistd does: in plain lines on a terminal, in a file where one is configured."""
+        level = self.level()
+        if level != LogLevel.info:
+            parent["logLevel"] = level
+        output = self["log-output"] or self.stack.settings.logoutput
+        if output and output != "-":
+            parent["logFile"] = opened(output)
+            parent["fileLogObserverFactory"] = textFileLogObserver
+        elif parent["logFile"].isatty() and parent["fileLogObserverFactory"] is textFileLogObserver:
+            parent["fileLogObserverFactory"] = lambda file: Console(level)
+
+    def level(self) -> Any:
+        """The least severe messages that are logged."""
+        named = (self["log-level"] or self.stack.settings.loglevel).lower()
+        return LogLevel.lookupByName(LEVELS[named])
+
+
+def opened(path: str, kept: int | None = None) -> LogFile:
+    """
+    A file for the log.
+
+    @param kept: how many older ones are kept; None is all of them.
+    @raise SystemExit: with one line, if it cannot be written.
+    """
+    try:
+        return LogFile(os.path.basename(path), os.path.dirname(os.path.abspath(path)), maxRotatedFiles=kept)
+    except OSError as error:
+        raise SystemExit(f"circustwist: {path}: the log cannot be written: {error.strerror}") from None
+
 
 def _umask() -> int:
     """The umask as it is: twistd would set another when it becomes a daemon."""
     now = os.umask(0o077)
     os.umask(now)
     return now
+
+
+def _again(path: str) -> Stack:
+    """
+    Read a configuration that is in force already.
+
+    @raise ConfigError: if it cannot be used.
+    """
+    reading = read(path, readFile, glob, os.environ)
+    if reading.fatal:
+        raise ConfigError(reading.fatal)
+    return reading.stack
 
 
 def _usable(reading: Reading) -> Stack:
@@ -160,6 +238,17 @@ class Console:
                 self._out.flush()
 
 
+def severe(level: Any) -> Any:
+    """Which events a log shows: those from a level on, and whatever workers say."""
+
+    def show(event: dict[str, Any]) -> Any:
+        worker = event.get("log_namespace") == "circustwist.worker"
+        shown = worker or event.get("log_level", LogLevel.info) >= level
+        return PredicateResult.maybe if shown else PredicateResult.no
+
+    return show
+
+
 class Daemon(Service):
     """
     The process: its signals and limits around a supervisor.
@@ -168,46 +257,66 @@ class Daemon(Service):
     _log = Logger(namespace="circustwist")
 
     def __init__(self, options: Options) -> None:
-        from .service import prepare
+        from .preparation import prepare
 
         self._options = options
         self._inner: Any = None
+        self._file: LogFile | None = None
         try:
             self._prepared = prepare(
                 options.stack, options.rundir, dict(os.environ),
-                takeover=bool(options["no-adopt"]) or options["takeover"] == "kill")
+                bool(options["no-adopt"]) or options["takeover"] == "kill", options.handover)
         except WorldError as error:
+            # A journal tells of workers that a later supervisor has to find.
+            options.rundir.release(not os.path.exists(options.rundir.journalPath))
             raise SystemExit("\n".join(f"circustwist: {line}" for line in str(error).splitlines())) from None
 
     def setServiceParent(self, parent: Any) -> None:
         """Give the application our log, unless another was asked for."""
         super().setServiceParent(parent)
         options: Any = self._options.parent
-        if isinstance(parent, Componentized) and options.get("nodaemon") and not (
-                options.get("logfile") or options.get("syslog")):
-            parent.setComponent(ILogObserver, Console(self._level()))
+        if isinstance(parent, Componentized) and "pidfile" in options and not options["syslog"]:
+            observer = self._observer(options["logfile"], bool(options["nodaemon"]))
+            if observer is not None:
+                parent.setComponent(ILogObserver, observer)
 
-    def _level(self) -> Any:
-        named = (self._options["log-level"] or self._options.stack.settings.loglevel).lower()
-        return LogLevel.lookupByName(LEVELS[named])
+    def _observer(self, path: str | None, foreground: bool) -> Any:
+        """What writes twistd's log; None is twistd itself."""
+        level = self._options.level()
+        if not path:
+            return Console(level) if foreground else None
+        if path == "-":
+            return FilteringLogObserver(textFileLogObserver(sys.stdout), [severe(level)]) if foreground else None
+        self._file = opened(path, KEPT_LOGS if path == self._options.rundir.logfile else None)
+        file: Any = self._file
+        return FilteringLogObserver(textFileLogObserver(file), [severe(level)])
 
     def startService(self) -> None:
         """Start supervising as soon as the reactor runs."""
         super().startService()
         from twisted.internet import reactor
 
-        from .service import Supervisor
+        from .service import Host, Supervisor
         from .system.spawner import closeOnExecEverything, raiseFileLimit
 
         closeOnExecEverything()
-        files = raiseFileLimit()
+        options, earlier = self._options, self._options.handover
+        files = earlier.files if earlier else raiseFileLimit()
         kernel.setSubreaper()
-        self._inner = Supervisor(reactor, self._prepared, self._ended, files)
-        reactor.callWhenRunning(self._running)
-
-    def _running(self) -> None:
-        self._signals()
+        host = Host(reactor, self._ended, files, self._screen(), options.again, options.argv(), options.leave)
+        self._inner = Supervisor(host, self._prepared)
+        # Before a daemon's parent returns to the shell, whose next command may already ask for us.
         self._inner.startService()
+        self._signals()
+        # The reactor puts its own handlers in their place when it begins to run.
+        reactor.callWhenRunning(self._signals)
+
+    def _screen(self) -> Any:
+        """The terminal in whose foreground we run; None if there is none."""
+        options: Any = self._options.parent
+        plain = not (options.get("logfile") or options.get("syslog"))
+        screen = sys.__stdout__
+        return screen if plain and options.get("nodaemon", True) and screen is not None and screen.isatty() else None
 
     def _signals(self) -> None:
         from twisted.internet import reactor
@@ -220,13 +329,21 @@ class Daemon(Service):
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             signal.signal(signum, inReactor(self._inner.signalled))
         signal.signal(signal.SIGHUP, inReactor(self._hup))
-        signal.signal(signal.SIGUSR1, inReactor(lambda signum: self._inner.reopen()))
+        signal.signal(signal.SIGUSR1, inReactor(lambda signum: self._reopen()))
         for signum in (signal.SIGUSR2, signal.SIGWINCH):
             signal.signal(signum, lambda signum, frame: None)
+        if later.running:
+            unblock()
+
+    def _reopen(self) -> None:
+        self._inner.reopen()
+        if self._file is not None:
+            self._file.reopen()
 
     def _hup(self, signum: int) -> None:
-        self._inner.reopen()
-        self._log.info("SIGHUP: the log files of the workers are opened again")
+        self._reopen()
+        self._log.info("SIGHUP: the configuration is read again")
+        self._inner.reload()
 
     def _ended(self, code: int) -> None:
         from twisted.internet import reactor
@@ -245,6 +362,38 @@ class Daemon(Service):
         return self._inner.stopService() if self._inner is not None else None
 
 
+def rehearse(stack: Stack) -> None:
+    """
+    Do what a start does as far as it changes nothing: load everything, read
+    the state that a running supervisor has recorded, and build the logic.
+
+    @raise SystemExit: with one line, if something fails.
+    """
+    from .logic import durable
+    from .logic.arbiter import Arbiter
+    from .logic.schedule import Serial
+    from .service import Supervisor
+    from .system.journal import Journal
+
+    left = durable.NOTHING_LEFT
+    for directory in runtimeDirs(stack.name, stack.settings.runtime_dir, os.getuid(), os.environ):
+        path = os.path.join(directory, "private", "journal")
+        if os.path.exists(path):
+            try:
+                left = durable.replay(Journal(path).entries())
+            except WorldError as error:
+                raise SystemExit(f"circustwist: {error}") from None
+    Arbiter(stack, lambda: 0.0, Serial(left.nextId))
+    assert issubclass(Supervisor, Service)
+
+
 def makeService(options: Options) -> IService:
-    """The service behind C{twistd circus}."""
+    """
+    The service behind C{twistd circus}.
+
+    @raise SystemExit: with one line, if it cannot start; with code 0 after a rehearsal.
+    """
+    if options["rehearse"]:
+        rehearse(options.stack)
+        raise SystemExit(0)
     return Daemon(options)

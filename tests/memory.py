@@ -15,6 +15,7 @@ from circustwist.model.effects import (
     Answer,
     Effect,
     Forget,
+    Probe,
     Publish,
     Quit,
     Record,
@@ -25,9 +26,9 @@ from circustwist.model.effects import (
 )
 from circustwist.model.errors import RequestError, SpawnProblem
 from circustwist.model.events import Event
-from circustwist.model.inputs import Asked, Begun, Exited, Input, Refused, Spawned, Who, Woken
+from circustwist.model.inputs import Asked, Begun, Exited, Input, Probed, Refused, Spawned, Who, Woken
 from circustwist.model.launch import Names
-from circustwist.model.stack import Settings, Stack, Watcher
+from circustwist.model.stack import Settings, Socket, Stack, Watcher
 
 ADMIN = Who("ann", "admin")
 
@@ -40,13 +41,17 @@ class Memory:
     @ivar running: the pid of each process that runs, by worker id.
     @ivar names: of every worker that was ever asked for, by id.
     @ivar timers: when each is due.
+    @ivar probes: that are not answered yet, by worker and what they tell.
     @ivar events: all that were published.
     @ivar journal: all records.
+    @ivar others: effects of no other kind.
     @ivar answers: by call.
     """
 
-    def __init__(self, *watchers: Watcher, settings: Settings | None = None) -> None:
-        stack = Stack("test", "/test.ini", settings or Settings(), tuple(watchers))
+    def __init__(
+        self, *watchers: Watcher, settings: Settings | None = None, sockets: tuple[Socket, ...] = ()
+    ) -> None:
+        stack = Stack("test", "/test.ini", settings or Settings(), tuple(watchers), sockets)
         self.arbiter = Arbiter(stack, draw=lambda: 0.0)
         self.requests = Requests(self.arbiter, About(1, "0", 0.0, lambda name: {}))
         self.now = 100.0
@@ -55,7 +60,9 @@ class Memory:
         self.names: dict[int, Names] = {}
         self.signals: list[tuple[int, int]] = []
         self.timers: dict[Timer, float] = {}
+        self.probes: dict[tuple[int, str], Probe] = {}
         self.events: list[Event] = []
+        self.others: list[Effect] = []
         self.journal: list[Mapping[str, Any]] = []
         self.answers: dict[int, Any] = {}
         self.quit: int | None = None
@@ -77,6 +84,8 @@ class Memory:
             self.names[effect.names.id] = self.spawning[effect.names.id] = effect.names
         elif isinstance(effect, Signal):
             self.signals.append((effect.id, effect.signum))
+        elif isinstance(effect, Probe):
+            self.probes[effect.names.id, effect.what] = effect
         elif isinstance(effect, Wake):
             self.timers[effect.timer] = effect.at
         elif isinstance(effect, Forget):
@@ -90,6 +99,8 @@ class Memory:
             self.answers[effect.call] = effect.value
         elif isinstance(effect, Quit):
             self.quit = effect.code
+        else:
+            self.others.append(effect)
 
     def begin(self, **wanted: tuple[bool, int]) -> Memory:
         """Start what should run."""
@@ -106,6 +117,11 @@ class Memory:
     def refuse(self, id: int, errno: int = 2) -> None:
         """A worker that was asked for cannot be started."""
         self.feed(Refused(self.spawning.pop(id), SpawnProblem("execve", errno)))
+
+    def probed(self, id: int, ok: bool = True, what: str = "ready") -> None:
+        """A probe is answered."""
+        probe = self.probes.pop((id, what))
+        self.feed(Probed(probe.names, what, ok, "" if ok else "said no"))
 
     def exit(self, id: int, status: int = 0) -> None:
         """A process ends."""

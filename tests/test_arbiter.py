@@ -410,6 +410,17 @@ class AdoptTests(SynchronousTestCase):
         memory = Memory(web(), Watcher("api", cmd="api")).begin(web=(False, 3), api=(True, 2))
         self.assertEqual((memory.status("web"), memory.status("api"), len(memory.running)), ("stopped", "active", 2))
 
+    def test_midReload(self) -> None:
+        """Of two workers for one seat, left by a reload that was cut short, the old one stays."""
+        memory = Memory(web(numprocesses=1))
+        for names in (Names(3, "web", 1, 0, 0), Names(4, "web", 2, 0, 1)):
+            memory.names[names.id], memory.running[names.id] = names, names.id
+            memory.feed(Adopted(names, names.id, 60.0))
+        memory.begin()
+        self.assertEqual(memory.signals[0], (4, signal.SIGTERM))
+        memory.obey()
+        self.assertEqual(list(memory.running), [3])
+
     def test_stray(self) -> None:
         """Those of a watcher that is in the configuration no more are ended."""
         memory = Memory(web(numprocesses=1))

@@ -61,16 +61,19 @@ class ProcessTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.process = subprocess.Popen(
-            ["sleep", "60"], env={"PATH": os.environ["PATH"], "CIRCUSTWIST_ID": "t/1"}, start_new_session=True)
+            ["cat", "-"], env={"PATH": os.environ["PATH"], "CIRCUSTWIST_ID": "t/1"}, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.addCleanup(self.end)
+        os.write(self.process.stdin.fileno(), b"x")  # type: ignore[union-attr]  # a pipe
+        os.read(self.process.stdout.fileno(), 1)  # type: ignore[union-attr]  # a pipe
         self.pid = self.process.pid
         self.pidfd = os.pidfd_open(self.pid)
         self.addCleanup(os.close, self.pidfd)
 
     def end(self) -> None:
         """Leave nothing running."""
-        self.process.kill()
-        self.process.wait()
+        with self.process:
+            self.process.kill()
 
     def test_relations(self) -> None:
         """Parent, session and children are those of the kernel."""
@@ -93,7 +96,7 @@ class ProcessTests(SynchronousTestCase):
 
     def test_commandLine(self) -> None:
         """The words are told as one line."""
-        self.assertEqual(kernel.commandLine(self.pid), "sleep 60")
+        self.assertEqual(kernel.commandLine(self.pid), "cat -")
 
     def test_gone(self) -> None:
         """Of a process that is gone there is nothing to be known."""
@@ -132,7 +135,7 @@ class ProcessTests(SynchronousTestCase):
         """A descriptor of another process is copied."""
         copy = kernel.pidfdGetFD(self.pidfd, 1)
         self.addCleanup(os.close, copy)
-        self.assertEqual(kernel.fdInode(copy), kernel.fdInode(1))
+        self.assertEqual(kernel.fdInode(copy), kernel.fdInode(self.process.stdout.fileno()))  # type: ignore[union-attr]
         self.assertFalse(os.get_inheritable(copy))
 
 

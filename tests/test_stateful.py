@@ -31,7 +31,8 @@ class ArbiterMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.memory = Memory(
-            Watcher("web", cmd="web", numprocesses=3, graceful_timeout=5.0, max_age=50.0, max_age_variance=0.0),
+            Watcher("web", cmd="web", numprocesses=3, graceful_timeout=5.0, max_age=50.0, max_age_variance=0.0,
+                    ready="notify", live="notify"),
             Watcher("job", cmd="job", numprocesses=2, respawn="on-failure", start_limit_burst=3, max_retry=2,
                     max_surge=0),
             Watcher("slow", cmd="slow", numprocesses=2, warmup_delay=1.0, priority=5, respawn="never"),
@@ -62,6 +63,16 @@ class ArbiterMachine(RuleBasedStateMachine):
     def exited(self, data: st.DataObject, status: int) -> None:
         """A process ends."""
         self.memory.exit(self._running(data), status)
+
+    @precondition(lambda self: self.memory.probes)
+    @rule(data=st.data(), ok=st.booleans())
+    def probed(self, data: st.DataObject, ok: bool) -> None:
+        """A probe is answered; that of a process that has ended no more."""
+        id, what = data.draw(st.sampled_from(sorted(self.memory.probes)))
+        if id in self.memory.running:
+            self.memory.probed(id, ok, what)
+        else:
+            del self.memory.probes[id, what]
 
     @rule()
     def obeyed(self) -> None:
@@ -122,7 +133,7 @@ class ArbiterMachine(RuleBasedStateMachine):
         """A watcher that should run has everyone, or somebody on the way."""
         for watcher in self.memory.arbiter.watchers.values():
             seats = watcher.seats
-            if watcher.running and watcher.spec.respawn == "always":
+            if watcher.running and watcher.spec.respawn == "always" and not watcher.reloading:
                 queued = sum(seat.queued for seat in seats.seats)
                 assert seats.held + queued + len(seats.waiting) >= seats.wanted, watcher
             if watcher.status == "stopped":

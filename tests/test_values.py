@@ -116,6 +116,26 @@ class ConverterTests(SynchronousTestCase):
         """Names are parted by blanks or commas."""
         self.assertConverts(values.words, {"a b,c": ("a", "b", "c"), "": ()})
 
+    def test_probe(self) -> None:
+        """A look is a word, an address, a command or a regular expression."""
+        for text in (
+            "", "listening", "after", "notify", "http://127.0.0.1:8000/health?a=1", "http://localhost",
+            "http://[::1]:8000/", "tcp://127.0.0.1:6379", "exec:pg_isready -h '/run/my db'", "log:ready to .*accept$",
+            "http://127.0.0.1:$(circus.env.port)/", "tcp://((circus.env.host)):80$WID", "log:^port (\\d+)",
+        ):
+            self.assertConverts(values.probe, {text: text, f" {text} ": text})
+        self.assertConverts(values.probe, {"Listening": "listening", "HTTP://Host/A": "http://Host/A"})
+        self.assertRefuses(
+            values.probe, "ready", "listening:", "http", "http:/x", "http://", "http://h:0/", "http://h:65536/",
+            "http://h:x/", "http://a b/", "http://u:p@h/", "http://h/a\r\nb", "tcp://h", "tcp://h:1/x", "tcp://:1",
+            "ftp://h:1", "exec:", "exec: ", "exec:'x", "log:", "log:(", "log:" + "x" * 201, "log:a{99999999999}",
+        )
+
+    def test_probeHttps(self) -> None:
+        """That no look speaks TLS is said in words."""
+        error = self.assertRaises(ValueError, values.probe, "https://127.0.0.1/")
+        self.assertRegex(str(error), "is https, which no look can speak; e.g. http://")
+
     def test_oneOf(self) -> None:
         """One of some words is taken in any case."""
         self.assertConverts(values.oneOf("mixed", "process"), {"MIXED": "mixed", " process ": "process"})

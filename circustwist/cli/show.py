@@ -76,8 +76,8 @@ def span(seconds: float) -> str:
 
 
 def shortPath(path: str, folder: str) -> str:
-    """Relative to the folder if that is shorter."""
-    relative = os.path.relpath(path, folder) if path.startswith("/") else path
+    """Relative to the folder if that is shorter; never to the root, which would only take the slash off."""
+    relative = os.path.relpath(path, folder) if path.startswith("/") and folder != "/" else path
     return relative if len(relative) < len(path) else path
 
 

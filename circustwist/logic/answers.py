@@ -48,9 +48,14 @@ def overview(arbiter: Arbiter, about: About, now: float) -> dict[str, Any]:
     return {
         "name": arbiter.stack.name, "pid": about.pid, "uptime": round(now - about.since, 3), "version": about.version,
         "path": arbiter.stack.path, "quitting": arbiter.quitting is not None,
-        "watchers": [watcherDetail(watcher, now) for watcher in arbiter.watchers.values()],
+        "watchers": [watcherDetail(watcher, now) for watcher in inFile(arbiter)],
         "sockets": sockets(arbiter.stack, about),
     }
+
+
+def inFile(arbiter: Arbiter) -> list[Watcher]:
+    """The watchers in the order in which the configuration has them."""
+    return sorted(arbiter.watchers.values(), key=lambda watcher: (watcher.spec.place.file, watcher.spec.place.line))
 
 
 def watcherDetail(watcher: Watcher, now: float) -> dict[str, Any]:

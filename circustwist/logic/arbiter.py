@@ -1,5 +1,5 @@
 """
-All watchers: their order, their lines of steps, and the end of everything.
+The whole stack: what happens to it, and what follows.
 
 L{Arbiter.handle} is a function from an input and the time to effects.  Inputs
 about a worker go to its watcher; after each the watcher's line may move on,
@@ -15,63 +15,49 @@ from functools import singledispatchmethod
 
 import attrs
 
-from ..model.effects import NOTHING, Effects, Forget, Publish, Quit, Timer, Wake
+from ..model.effects import NOTHING, Effects, Forget, Publish, Quit, ReadStack, Timer, Upgrade, Wake
 from ..model.events import Event
-from ..model.inputs import Adopted, Begun, Ended, Exited, Input, Refused, Spawned, Woken
+from ..model.inputs import (
+    Adopted,
+    Begun,
+    Ended,
+    Exited,
+    Input,
+    NotUpgraded,
+    Probed,
+    Refused,
+    Restored,
+    SocketsChanged,
+    Spawned,
+    StackRead,
+    Woken,
+)
 from ..model.launch import Names
-from ..model.stack import Stack
+from ..model.plan import compare
 from ..model.stack import Watcher as Spec
-from .machine import newWatcher, resume
-from .operations import Action, Line, Operation, Operations, Step
+from .change import Change
+from .machine import resume
+from .operations import Action, Operation, Step
+from .schedule import Schedule
 from .seats import joined
 from .watcher import Watcher
 from .worker import Ending, Worker, adoptedWorker
 
 SHUTDOWN = Timer("shutdown")
-SHOWN = 20
-"""So often at most the progress of one step is published."""
-
 
 @attrs.define(eq=False)
-class Serial:
-    """Gives numbers that are never used again."""
-
-    next: int = 1
-
-    def __call__(self) -> int:
-        """The next one."""
-        self.next += 1
-        return self.next - 1
-
-
-@attrs.define(eq=False)
-class Arbiter:
+class Arbiter(Schedule):
     """
     The whole stack.
 
-    @ivar stack: its configuration.
-    @ivar draw: a random number of at least 0 and less than 1.
-    @ivar serial: gives the ids of workers.
-    @ivar watchers: by lower-case name, in order of start.
-    @ivar lines: the steps of each watcher, by the same names.
-    @ivar operations: all of them.
     @ivar quitting: the operation that stops everything; None before.
     @ivar code: the exit code that is to be.
+    @ivar changes: the configurations that are being applied, by operation.
     """
 
-    stack: Stack
-    draw: Callable[[], float]
-    serial: Serial = attrs.field(factory=Serial)
-    watchers: dict[str, Watcher] = attrs.field(factory=dict)
-    lines: dict[str, Line] = attrs.field(factory=dict)
-    operations: Operations = attrs.field(factory=Operations)
     quitting: Operation | None = None
     code: int = 0
-
-    def __attrs_post_init__(self) -> None:
-        for spec in sorted(self.stack.watchers, key=lambda spec: -spec.priority):
-            self.watchers[spec.name.lower()] = newWatcher(spec, self.serial, self.draw)
-            self.lines[spec.name.lower()] = Line()
+    changes: dict[int, Change] = attrs.field(factory=dict)
 
     # Inputs
 
@@ -96,6 +82,10 @@ class Arbiter:
     def _(self, input: Exited, now: float) -> Effects:
         return self._about(input.names, now, lambda watcher, worker: watcher.exited(worker, now, input.status))
 
+    @handle.register
+    def _(self, input: Probed, now: float) -> Effects:
+        return self._about(input.names, now, lambda watcher, worker: watcher.probed(worker, input, now))
+
     def _about(self, names: Names, now: float, tell: Callable[[Watcher, Worker], Effects]) -> Effects:
         """Tell a watcher of one of its workers; one that is not known changes nothing."""
         watcher = self.watchers.get(names.watcher.lower())
@@ -103,7 +93,7 @@ class Arbiter:
         if watcher is None or worker is None:
             return NOTHING
         before = watcher.status
-        return tell(watcher, worker) + self._changed(watcher, before, now)
+        return tell(watcher, worker) + self.changed(watcher, before, now)
 
     @handle.register
     def _(self, input: Woken, now: float) -> Effects:
@@ -113,7 +103,7 @@ class Arbiter:
             if watcher is None:
                 return NOTHING
             before = watcher.status
-            return watcher.woken(timer, now) + self._changed(watcher, before, now)
+            return watcher.woken(timer, now) + self.changed(watcher, before, now)
         if timer == SHUTDOWN:
             return self.killAll(now)
         operation = self.operations.get(timer.key)
@@ -124,15 +114,14 @@ class Arbiter:
         names = input.names
         worker = adoptedWorker(names, input.pid, now - input.age)
         self.serial.next = max(self.serial.next, names.id + 1)
-        self._watcherFor(names.watcher).adopt(worker)
-        return (Publish(Event("adopted", names.watcher, str(names), input.pid)),)
+        told = Publish(Event("adopted", names.watcher, str(names), input.pid))
+        return (told, *self._watcherFor(names.watcher).adopt(worker))
 
     def _watcherFor(self, name: str) -> Watcher:
         """The watcher of that name; if the stack has none any more, one that runs nothing and is to stop."""
         found = self.watchers.get(name.lower())
         if found is None:
-            found = newWatcher(Spec(name, cmd="", numprocesses=0, autostart=False), self.serial, self.draw)
-            self.watchers[name.lower()], self.lines[name.lower()] = found, Line()
+            found = self.add(Spec(name, cmd="", numprocesses=0, autostart=False))
         return found
 
     @handle.register
@@ -155,6 +144,79 @@ class Arbiter:
             effects = self.quit(now, input.by)
             return effects + self.killAll(now) if input.now else effects
         return self.killAll(now)
+
+    # Another configuration
+
+    def reconfigure(self, change: Change) -> Effects:
+        """Read the configuration and apply it."""
+        self.changes[change.operation.id] = change
+        return (change.operation.event(f"{change.operation.command} begins"), ReadStack(change.operation.id))
+
+    @handle.register
+    def _(self, input: StackRead, now: float) -> Effects:
+        change = self.changes.get(input.operation)
+        if change is None:
+            return NOTHING
+        if input.stack is None:
+            return self._abandon(change, input.problem, now)
+        change.plan = compare(self.stack, input.stack)
+        if change.operation.command == "plan":
+            change.operation.info.update(change.plan.json())
+            return self._abandon(change, "", now)
+        return (change.sockets(change.plan),)
+
+    def _abandon(self, change: Change, problem: str, now: float) -> Effects:
+        """Nothing was changed, and nothing is going to be."""
+        del self.changes[change.operation.id]
+        if problem:
+            change.operation.fail(problem)
+        return self.operations.finish(change.operation, now)
+
+    @handle.register
+    def _(self, input: SocketsChanged, now: float) -> Effects:
+        change = self.changes.get(input.operation)
+        if change is None or change.plan is None:
+            return NOTHING
+        if input.problem:
+            return self._abandon(change, input.problem, now)
+        return change.begin(self, change.plan, now) + self.nextStage(change.operation, now)
+
+    def isBack(self, operation: Operation) -> bool:
+        """Whether an operation is being undone."""
+        change = self.changes.get(operation.id)
+        return change is not None and change.back
+
+    def staged(self, operation: Operation, now: float) -> Effects:
+        """The stages of a change are done: let it end, or undo it."""
+        change = self.changes.get(operation.id)
+        if change is None or change.plan is None:
+            return NOTHING
+        if operation.reason and not change.back:
+            return change.undo(self, change.plan, now) + self.nextStage(operation, now)
+        del self.changes[operation.id]
+        return change.end(self, change.plan, now)
+
+    # Another version
+
+    def upgrade(self, operation: Operation) -> Effects:
+        """Become the installed version."""
+        restarts = {watcher.name: watcher.past.restarts for watcher in self.watchers.values()}
+        return (operation.event("upgrade begins"), Upgrade(operation.json(), restarts))
+
+    @handle.register
+    def _(self, input: NotUpgraded, now: float) -> Effects:
+        operation = self.operations.get(input.operation)
+        if operation is None:
+            return NOTHING
+        operation.fail(input.problem)
+        return self.operations.finish(operation, now)
+
+    @handle.register
+    def _(self, input: Restored, now: float) -> Effects:
+        for name, restarts in input.restarts.items():
+            if name.lower() in self.watchers:
+                self.watchers[name.lower()].past.restarts = restarts
+        return self.operations.finish(self.operations.restore(input.operation), now)
 
     # The end
 
@@ -179,140 +241,18 @@ class Arbiter:
         effects: list[Effects] = []
         for watcher in self.watchers.values():
             ending = Ending(int(signal.SIGKILL), 0.0, watcher.spec.killMode, "quit")
-            effects.append(watcher.stop(now, ending) + self._changed(watcher, watcher.status, now))
+            effects.append(watcher.stop(now, ending) + self.changed(watcher, watcher.status, now))
         return joined(effects)
 
-    # Operations
+    def finished(self, operation: Operation, now: float) -> Effects:
+        """Everything has stopped, if that is what the operation was for."""
+        return (Forget(SHUTDOWN), Quit(self.code)) if operation is self.quitting else NOTHING
 
-    def begin(self, operation: Operation, now: float) -> Effects:
-        """Begin an operation."""
-        return (operation.event(f"{operation.command} begins"), *self.nextStage(operation, now))
-
-    def nextStage(self, operation: Operation, now: float) -> Effects:
-        """Begin the next stage of an operation, or end it."""
-        if operation.finished is not None:
+    def ranOut(self, watcher: Watcher, now: float) -> Effects:
+        """Without an essential watcher nothing else may run."""
+        if not watcher.spec.essential:
             return NOTHING
-        while operation.stages:
-            operation.open = operation.stages.popleft()
-            if operation.open:
-                return joined([self._join(step, now) for step in list(operation.open)])
-        effects = self.operations.finish(operation, now)
-        return (*effects, Forget(SHUTDOWN), Quit(self.code)) if operation is self.quitting else effects
-
-    def _join(self, step: Step, now: float) -> Effects:
-        line = self.lines[step.watcher.lower()]
-        return self.beaten(line.join(step), now) + self._turn(self.watchers[step.watcher.lower()], now)
-
-    def beaten(self, steps: list[Step], now: float) -> Effects:
-        """Steps that came to nothing, since something else was asked for."""
-        effects: list[Effects] = []
-        for step in steps:
-            operation = step.operation
-            if operation.finished is None:
-                operation.fail(f"{operation.command} of {step.watcher} was superseded")
-                effects.append(self.operations.finish(operation, now, "superseded"))
-        return joined(effects)
-
-    def _turn(self, watcher: Watcher, now: float) -> Effects:
-        """Do what is next in a watcher's line, as far as it can be done at once."""
-        line = self.lines[watcher.name.lower()]
-        step = line.turn()
-        if step is None:
-            return NOTHING
-        if step.operation.finished is not None:
-            line.current = None
-            return self._turn(watcher, now)
-        step.before = watcher.seats.pids()
-        return self._do(step, watcher, now) + self._check(watcher, now)
-
-    def _do(self, step: Step, watcher: Watcher, now: float) -> Effects:
-        by = step.operation.by
-        if step.actions[0] == "start":
-            return watcher.start(now, by)
-        if step.actions[0] == "reload":
-            return watcher.reload(now, by)
-        if step.actions[0] == "stop":
-            return watcher.stop(now, watcher.ending(by))
-        return NOTHING
-
-    def _changed(self, watcher: Watcher, before: str, now: float) -> Effects:
-        """What follows for the operations, and for the stack, from a change in a watcher."""
-        effects = self._check(watcher, now)
-        ended = watcher.status == "failed" or (watcher.status == "stopped" and before in ("starting", "active"))
-        if watcher.spec.essential and ended and watcher.status != before:
-            effects += self.quit(now, f"essential watcher {watcher.name}", _exitCode(watcher))
-        if watcher.status == "stopped" and not watcher.spec.cmd:
-            del self.watchers[watcher.name.lower()], self.lines[watcher.name.lower()]
-        return effects
-
-    def _check(self, watcher: Watcher, now: float) -> Effects:
-        """Move a watcher's line on, if its step is done."""
-        step = self.lines[watcher.name.lower()].current
-        if step is None:
-            return NOTHING
-        if not _complete(watcher, step.actions[0]):
-            return self._progress(watcher, step)
-        if len(step.actions) > 1:
-            step.actions.popleft()
-            return self._do(step, watcher, now) + self._check(watcher, now)
-        return self._done(watcher, step, now)
-
-    def _done(self, watcher: Watcher, step: Step, now: float) -> Effects:
-        operation = step.operation
-        self.lines[watcher.name.lower()].current = None
-        problem = watcher.past.stale if step.actions[0] == "reload" else watcher.past.problem
-        if step.actions[0] != "stop" and problem:
-            operation.fail(problem)
-        operation.info.setdefault("watchers", {})[watcher.name] = _difference(watcher, step)
-        effects = self._progress(watcher, step, last=True)
-        if step in operation.open:
-            operation.open.remove(step)
-            if not operation.open:
-                effects += self._stageDone(operation, now)
-        return effects + self._turn(watcher, now)
-
-    def _stageDone(self, operation: Operation, now: float) -> Effects:
-        """Begin the next stage, after C{warmup_delay} if the one behind was a start."""
-        pause = self.stack.settings.warmup_delay
-        if pause and operation.command == "start" and operation.stages:
-            return (Wake(Timer("stage", key=operation.id), now + pause),)
-        return self.nextStage(operation, now)
-
-    def _progress(self, watcher: Watcher, step: Step, last: bool = False) -> Effects:
-        """Publish how far a step is, if there is something new to say."""
-        seats = watcher.seats
-        if step.actions[0] == "stop":
-            total = max(len(step.before), len(seats.workers))
-            done = total - len(seats.workers)
-        elif watcher.reloading is not None:
-            total, done = watcher.reloading.total, watcher.reloading.replaced
-        else:
-            total, done = seats.wanted, seats.held - len(seats.unproved)
-        if not last and (done - step.shown) * SHOWN < total:
-            return NOTHING
-        step.shown = done
-        return (step.operation.event(f"{watcher.name} {done}/{total}", done, total, watcher.name),)
-
-
-def _complete(watcher: Watcher, action: Action) -> bool:
-    """Whether an action has come to its end."""
-    if action == "start":
-        return watcher.status != "starting"
-    if action == "stop":
-        return watcher.status == "stopped"
-    if not watcher.running:
-        return True
-    seats = watcher.seats
-    if action == "reload":
-        return watcher.reloading is None and (bool(watcher.past.stale) or len(seats.workers) == seats.held)
-    return watcher.status == "active" and seats.settled() and len(seats.workers) == seats.held
-
-
-def _difference(watcher: Watcher, step: Step) -> dict[str, list[int]]:
-    """What a step changed, in Circus's words."""
-    now = watcher.seats.pids()
-    return {
-        "started": sorted(now - step.before), "kept": sorted(now & step.before), "stopped": sorted(step.before - now)}
+        return self.quit(now, f"essential watcher {watcher.name}", _exitCode(watcher))
 
 
 def _exitCode(watcher: Watcher) -> int:

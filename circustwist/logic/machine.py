@@ -16,6 +16,7 @@ from automat import TypeMachineBuilder
 from ..model.effects import NOTHING, Effects, Record, Signal
 from ..model.stack import Watcher as Spec
 from . import durable, restart
+from .readiness import Sight
 from .reload import newReload
 from .seats import Seat, Seats
 from .watcher import Inputs, Watcher
@@ -42,7 +43,8 @@ def _start(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
 @_starting.upon(Inputs.start).loop()
 @_active.upon(Inputs.start).loop()
 def _startAgain(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
-    return watcher.seats.clear() + watcher.seats.trim(now, by) + watcher.seats.fill(now)
+    strays = watcher.seats.unseated(now, by) if watcher.reloading is None else NOTHING
+    return strays + watcher.seats.clear() + watcher.seats.trim(now, by) + watcher.seats.fill(now)
 
 
 @_starting.upon(Inputs.settle).to(_active)
@@ -99,6 +101,8 @@ def _reload(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
     if watcher.spec.send_hup:
         hup = [Signal(id, int(signal.SIGHUP)) for id, worker in watcher.seats.workers.items() if worker.alive]
         return (*hup, watcher.event("reload", by=by, replaced=0))
+    if watcher.reloading is not None:
+        return NOTHING
     watcher.reloading = newReload(watcher.seats, by)
     return (Record(durable.reloaded(watcher.name, watcher.seats.generation)), *watcher.reloading.advance(now))
 
@@ -124,14 +128,15 @@ _ignore(_failed, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inp
 _machine = _builder.build()
 
 
-def newWatcher(spec: Spec, serial: Callable[[], int], draw: Callable[[], float]) -> Watcher:
+def newWatcher(spec: Spec, serial: Callable[[], int], draw: Callable[[], float], handed: bool = False) -> Watcher:
     """
     A watcher that does not run yet.
 
     @param serial: gives the id of the next worker.
     @param draw: see L{Watcher}.
+    @param handed: whether its workers are handed a socket on which connections are accepted.
     """
-    watcher = Watcher(Seats(spec, serial, spec.numprocesses), draw)
+    watcher = Watcher(Seats(spec, serial, spec.numprocesses), draw, sight=Sight(handed))
     watcher.inputs = _machine(watcher)
     return watcher
 

@@ -20,7 +20,8 @@ from ..model.errors import OperationFailed
 from ..model.events import Event
 
 Action: TypeAlias = Literal["start", "stop", "settle", "reload"]
-OPPOSITE: Mapping[str, str] = {"start": "stop", "stop": "start"}
+OPPOSITE: Mapping[str, tuple[str, ...]] = {"start": ("stop",), "stop": ("start", "reload")}
+"""What a later step calls off: waiting ones that would end otherwise."""
 
 DEEPEST_LINE = 100
 """So many steps may wait for one watcher."""
@@ -132,11 +133,11 @@ class Line:
         @return: the steps that it supersedes: those that wait to do the
             opposite, and a start at hand when it is to stop.
         """
-        opposite = OPPOSITE.get(step.actions[0]) if len(step.actions) == 1 else None
-        beaten = [other for other in self.waiting if other.actions[-1] == opposite]
+        opposite = OPPOSITE.get(step.actions[0], ()) if len(step.actions) == 1 else ()
+        beaten = [other for other in self.waiting if other.actions[-1] in opposite]
         for other in beaten:
             self.waiting.remove(other)
-        if step.actions[0] == "stop" and self.current is not None and self.current.actions[-1] != "stop":
+        if step.actions[0] == "stop" and self.current is not None and self.current.actions[-1] in opposite:
             beaten.append(self.current)
             self.current = None
         self.waiting.append(step)
@@ -171,6 +172,13 @@ class Operations:
         for stage in operation.stages:
             for step in stage:
                 step.operation = operation
+        self._byId[operation.id] = operation
+        return operation
+
+    def restore(self, known: Mapping[str, Any]) -> Operation:
+        """An operation of an earlier image of this program; later ones have higher ids."""
+        operation = Operation(int(known["id"]), str(known["command"]), str(known["by"]), deque())
+        self._last = max(self._last, operation.id)
         self._byId[operation.id] = operation
         return operation
 

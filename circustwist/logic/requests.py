@@ -21,6 +21,7 @@ from ..model.events import Occurrence
 from ..model.inputs import Asked, Input, Who
 from . import answers
 from .arbiter import Arbiter
+from .change import Change
 from .operations import Action, Operation, Step
 from .watcher import Watcher
 
@@ -180,6 +181,24 @@ class Requests:
         # One that is stopped is started, as Circus does.
         stages = [[_step(w, "reload") if w.running else _step(w, "start")] for w in found]
         return self._change(asked, arguments, stages, now)
+
+    def _plan(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        operation = self.arbiter.operations.new("plan", asked.who.name, [])
+        operation.calls.append((asked.call, "plan"))
+        return self.arbiter.reconfigure(Change(operation))
+
+    def _reloadconfig(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        if self.arbiter.changes:
+            raise Conflict("arbiter is already running reloadconfig command")
+        operation = self.arbiter.operations.new("reloadconfig", asked.who.name, [])
+        begun = self._begun(asked, arguments, operation, {})
+        return begun + self.arbiter.reconfigure(Change(operation, arguments["reload"]))
+
+    def _upgrade(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        if any(operation.finished is None for operation in self.arbiter.operations):
+            raise Conflict("something else is being done; see the command operation")
+        operation = self.arbiter.operations.new("upgrade", asked.who.name, [])
+        return self._begun(asked, arguments, operation, {}) + self.arbiter.upgrade(operation)
 
     def _incr(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         return self._resize(asked, arguments, arguments["nb"], now)

@@ -116,6 +116,10 @@ class Seats:
         """Whose processes run, whether they are about to end or not."""
         return frozenset(worker.pid for worker in self.workers.values() if worker.pid)
 
+    def renewed(self) -> bool:
+        """Whether the last reload replaced anyone."""
+        return any(w.alive and w.names.generation == self.generation for w in self.workers.values())
+
     def active(self) -> int:
         """How many do their work."""
         return sum(worker.state == "ready" for worker in self.workers.values())
@@ -229,12 +233,17 @@ class Seats:
 
     def trim(self, now: float, by: str) -> Effects:
         """End the oldest of those that are too many, as Circus does."""
-        alive = self.alive()
-        surplus = alive[: max(0, len(alive) - self.wanted)]
+        seated = [worker for worker in self.workers.values() if self.seatOf(worker) is not None]
+        surplus = seated[: max(0, len(seated) - self.wanted)]
         effects = [self.retire(worker, now, self.ending(by)) for worker in surplus]
         if self.held >= self.wanted:
             effects.append(self.clear())
         return joined(effects)
+
+    def unseated(self, now: float, by: str) -> Effects:
+        """End those who were to replace somebody, when nobody waits for them any more."""
+        strays = [worker for worker in self.alive() if self.seatOf(worker) is None]
+        return joined([self.retire(worker, now, self.ending(by)) for worker in strays])
 
     def retire(self, worker: Worker, now: float, ending: Ending) -> Effects:
         """End a worker; its seat is vacant at once."""

@@ -16,8 +16,10 @@ import attrs
 from ..model.effects import NOTHING, Effects, Publish, Record, Timer, Wake
 from ..model.errors import SpawnProblem
 from ..model.events import Event
+from ..model.inputs import Probed
 from ..model.stack import Watcher as Spec
 from . import durable, restart
+from .readiness import Sight, live
 from .reload import Reload
 from .seats import Seat, Seats
 from .worker import Ending, Worker
@@ -97,6 +99,7 @@ class Watcher:
     @ivar seats: who runs.
     @ivar draw: a random number of at least 0 and less than 1.
     @ivar status: C{stopped starting active stopping failed}.
+    @ivar sight: how its workers can be looked at.
     @ivar past: what is told of its past.
     @ivar reloading: the reload under way; None if there is none.
     @ivar inputs: its machine.
@@ -105,6 +108,7 @@ class Watcher:
     seats: Seats
     draw: Callable[[], float]
     status: str = "stopped"
+    sight: Sight = attrs.field(factory=Sight)
     past: Past = attrs.field(factory=Past)
     reloading: Reload | None = None
     inputs: Inputs = attrs.field(init=False, repr=False)
@@ -154,20 +158,63 @@ class Watcher:
         """How its workers are ended with the options as they are now."""
         return self.seats.ending(by)
 
-    def adopt(self, worker: Worker) -> None:
-        """Take in a worker of an earlier supervisor."""
+    def adopt(self, worker: Worker) -> Effects:
+        """Take in a worker of an earlier supervisor; it is looked at for what it tells of its program."""
         self.seats.adopt(worker)
+        looks = (self.sight.first(self.spec, worker.names), live(self.spec, worker.names))
+        return tuple(look for look in looks if look is not None)
 
     def spawned(self, worker: Worker, now: float, pid: int) -> Effects:
         """A worker's program runs."""
         effects = worker.inputs.spawned(now, pid)
         seat = self.seats.seatOf(worker)
-        if worker.state == "starting":
-            effects += self.seats.prove(worker, now) + self._aging(worker, now)
-            effects += self.reloading.ready(worker, now) if self.reloading else NOTHING
         if seat is not None:
             self._back(seat, now)
+        if worker.state == "starting":
+            effects += self._aging(worker, now)
+            probe = self.sight.ready(self.spec, worker.names)
+            effects += (probe,) if probe else self._proved(worker, now)
         return effects + self._settle(now)
+
+    def _proved(self, worker: Worker, now: float) -> Effects:
+        """A worker does its work."""
+        if worker.state != "starting":
+            return NOTHING
+        look = live(self.spec, worker.names)
+        effects = self.seats.prove(worker, now) + ((look,) if look else NOTHING)
+        return effects + (self.reloading.ready(worker, now) if self.reloading else NOTHING)
+
+    def probed(self, worker: Worker, found: Probed, now: float) -> Effects:
+        """What was found when a worker was looked at."""
+        if self.sight.guessed(self.spec):
+            # What was never seen, and was not asked for, proves nothing about this one.
+            unseen = not found.ok and not self.sight.seen
+            self.sight.seen = found.ok or bool(self.sight.seen)
+            found = attrs.evolve(found, ok=found.ok or unseen)
+        if found.ok:
+            effects = self._proved(worker, now)
+        elif found.what == "ready" and worker.state == "starting":
+            effects = self._unfit(worker, f"was not ready: {found.detail}", now)
+        elif found.what == "live" and worker.state == "ready":
+            effects = self._unfit(worker, f"did not do its work: {found.detail}", now)
+        else:
+            effects = NOTHING
+        return effects + self._settle(now)
+
+    def _unfit(self, worker: Worker, how: str, now: float) -> Effects:
+        """A worker runs, but is of no use: it goes, and another one comes if it had a seat."""
+        told = worker.event("unfit", reason=how)
+        if self.reloading is not None and self.reloading.concerns(worker):
+            return (told, *self.reloading.fail(f"{worker.names} {how}", now))
+        seat = self.seats.seatOf(worker)
+        if seat is None:
+            return (told,)
+        history = restart.afterRun(seat.history, worker.ready)
+        effects = self.seats.retire(worker, now, self.seats.ending("probe"))
+        self.past.last = Death(str(worker.names), how, -1, now)
+        self.past.problem = f"{worker.names} {how}"
+        seat.history, seat.vacated = history, now
+        return (told, *effects, *self._later(seat, now, history))
 
     def _aging(self, worker: Worker, now: float) -> Effects:
         if not self.spec.max_age:
@@ -226,7 +273,8 @@ class Watcher:
             self.seats.handOver(successor)
             return NOTHING
         self.past.last = Death(str(worker.names), restart.reason(status), status, now)
-        seat.history = restart.afterRun(seat.history, now - worker.since >= restart.HEALTHY)
+        healthy = now - worker.since >= restart.HEALTHY or (worker.ready and self.spec.ready not in ("", "after"))
+        seat.history = restart.afterRun(seat.history, healthy)
         seat.vacated = now
         if not restart.wantedAgain(self.spec, status):
             return NOTHING

@@ -93,6 +93,11 @@ COMMANDS: tuple[Command, ...] = (
         Argument("graceful", "boolean", "False: stop them, then start them.", True),
         Argument("sequential", "boolean", "Accepted for Circus's sake; it is always so.", False),
     ), "operator", True, _OPERATION),
+    Command("plan", "What applying the configuration on disk would do.", role="operator", answer={
+        "items": "kind, name, action and changes of everything that something happens to"}),
+    Command("reloadconfig", "Read the configuration again and apply what has changed.", (
+        _WAITING, Argument("reload", "boolean", "Reload the watchers that it leaves alone too.", False),
+    ), "admin", True, _OPERATION),
     Command("incr", "Run more processes of a watcher.", (_NAME, _NB, _WAITING), "operator", True, {
         **_OPERATION, "numprocesses": "the new number"}),
     Command("decr", "Run fewer processes of a watcher.", (_NAME, _NB, _WAITING), "operator", True, {
@@ -112,6 +117,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("operation", "What became of an operation.", (
         Argument("id", "whole", "Its id; 0 is all of them.", 0), _WAITING,
     ), answer={"operations": "id, command, state, steps and outcome of each"}),
+    Command("upgrade", "Become the installed version of circustwist; processes and sockets stay.", (_WAITING,),
+            "admin", True, _OPERATION),
     Command("quit", "Stop everything and end the supervisor.", (_WAITING,), "admin", True, _OPERATION),
 )
 

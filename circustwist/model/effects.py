@@ -10,6 +10,7 @@ import attrs
 from .errors import RequestError
 from .events import Event
 from .launch import Names
+from .stack import Socket, Watcher
 
 Whom: TypeAlias = Literal["process", "tree", "children"]
 """Who is signalled: only the process; its group and all of its descendants; only its direct children."""
@@ -125,12 +126,66 @@ class Probe:
 
 
 @attrs.frozen
-class Unprobe:
-    """Look at a worker no more; harmless if nobody does."""
+class ReadStack:
+    """
+    Read the configuration again; answered by C{StackRead}.
 
-    id: int
+    @ivar operation: for which operation.
+    """
+
+    operation: int
 
 
-Effect: TypeAlias = Spawn | Probe | Unprobe | Signal | Wake | Forget | Publish | Record | Answer | Quit
+@attrs.frozen
+class ChangeSockets:
+    """
+    Bind new sockets beside the old ones; answered by C{SocketsChanged}.
+
+    @ivar make: new ones, and those that take the place of one of the same name.
+    @ivar update: those of which only the backlog changes.
+    """
+
+    operation: int
+    make: tuple[Socket, ...]
+    update: tuple[Socket, ...]
+
+
+@attrs.frozen
+class KeepSockets:
+    """
+    Decide after C{ChangeSockets} whether the new or the old ones are kept.
+
+    @ivar names: those that the stack has; all others are closed.
+    """
+
+    new: bool
+    names: tuple[str, ...]
+
+
+@attrs.frozen
+class Upgrade:
+    """
+    Rehearse the installed version and become it; answered by C{NotUpgraded},
+    or by nothing, since then there is another program.
+
+    @ivar operation: the operation, as JSON types; the next image knows it too.
+    @ivar restarts: how often processes were restarted, by watcher.
+    """
+
+    operation: Mapping[str, Any] = attrs.field(hash=False)
+    restarts: Mapping[str, int] = attrs.field(hash=False)
+
+
+@attrs.frozen
+class OpenStreams:
+    """Open the streams of a watcher, whose options have changed."""
+
+    spec: Watcher
+
+
+Effect: TypeAlias = (
+    Spawn | Probe | Signal | Wake | Forget | Publish | Record | Answer | Quit | ReadStack | ChangeSockets | KeepSockets
+    | OpenStreams | Upgrade
+)
 Effects: TypeAlias = tuple[Effect, ...]
 NOTHING: Effects = ()

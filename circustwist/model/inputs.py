@@ -10,6 +10,7 @@ import attrs
 from .effects import Timer
 from .errors import SpawnProblem
 from .launch import Names
+from .stack import Stack
 
 
 @attrs.frozen
@@ -121,4 +122,54 @@ class Ended:
     now: bool = False
 
 
-Input: TypeAlias = Spawned | Refused | Exited | Probed | Woken | Asked | Adopted | Begun | Ended
+@attrs.frozen
+class StackRead:
+    """
+    The configuration was read again.
+
+    @ivar stack: None if it cannot be used.
+    @ivar problem: why not, in one line.
+    """
+
+    operation: int
+    stack: Stack | None
+    problem: str = ""
+
+
+@attrs.frozen
+class SocketsChanged:
+    """
+    New sockets were bound beside the old ones.
+
+    @ivar problem: why they were not, and nothing was changed; empty if all is well.
+    """
+
+    operation: int
+    problem: str = ""
+
+
+@attrs.frozen
+class NotUpgraded:
+    """The installed version failed its rehearsal, or could not be executed."""
+
+    operation: int
+    problem: str
+
+
+@attrs.frozen
+class Restored:
+    """
+    What an earlier image of this program knew; before C{Begun}.
+
+    @ivar operation: the operation that replaced it, as JSON types.
+    @ivar restarts: how often processes were restarted, by watcher.
+    """
+
+    operation: Mapping[str, Any] = attrs.field(hash=False)
+    restarts: Mapping[str, int] = attrs.field(hash=False)
+
+
+Input: TypeAlias = (
+    Spawned | Refused | Exited | Probed | Woken | Asked | Adopted | Begun | Ended | StackRead | SocketsChanged
+    | NotUpgraded | Restored
+)

@@ -232,6 +232,28 @@ class Watcher:
         values.boolean, False, "Signal the children too; the same as kill_mode = control-group.", live="now")
     send_hup: bool = _option(
         values.boolean, False, "A reload sends SIGHUP instead of replacing the processes.", live="now")
+    ready: str = _option(
+        values.probe, "",
+        "How a new process shows that it does its work: listening (seen waiting for connections on a socket it was "
+        "handed; the default if it was handed any), after (it was executed; the default otherwise), notify "
+        "(READY=1; sd_notify(3)), http://HOST:PORT/PATH, tcp://HOST:PORT, exec:COMMAND or log:REGEX.",
+        example="notify")
+    ready_timeout: float = _option(
+        values.seconds, 60.0, "How long a new process may take to be ready.", live="now", unit="s", example="10")
+    ready_interval: float = _option(
+        values.seconds, 1.0, "Pause between two looks whether it is.", live="now", unit="s", example="0.2")
+    live: str = _option(
+        values.probe, "",
+        "How a process shows that it still does its work: notify (WATCHDOG=1; sd_watchdog_enabled(3)), "
+        "http://HOST:PORT/PATH, tcp://HOST:PORT or exec:COMMAND.  One that does not is replaced.",
+        example="notify")
+    live_interval: float = _option(
+        values.seconds, 10.0, "Pause between two looks whether it does.", live="now", unit="s", example="5")
+    live_timeout: float = _option(
+        values.seconds, 5.0, "Longest time for one look, and for WATCHDOG=1 to come.", live="now", unit="s",
+        example="2")
+    live_threshold: int = _option(
+        values.natural, 3, "How many looks in a row must fail.", live="now", example="1")
     min_ready: float = _option(
         values.seconds, 2.0, "How long a new process must have been ready before a reload ends an old one.", live="now",
         unit="s", example="5")

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import signal
 from collections.abc import Callable
 from typing import TypeAlias
 
 MOST_PROCESSES = 100_000
+LONGEST_PATTERN = 200
+"""Characters of a regular expression that output is searched for: a longer one may take too long to match."""
 
 Converter: TypeAlias = Callable[[str], object]
 
@@ -23,6 +26,8 @@ _FALSE = frozenset(("no", "false", "off", "0"))
 _DURATION = re.compile(r"(-?\d+(?:\.\d*)?|-?\.\d+)\s*(ms|s|m|h|d)?\Z", re.I)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*(?:([kmgt])i?b?|b)?\Z", re.I)
+_VARIABLE = re.compile(r"\$\([\w.-]+\)|\(\([\w.-]+\)\)|\$WID\b")
+_TARGET = re.compile(r"//(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?([/?][!-~]*)?\Z")
 _NAME = re.compile(r"[^/\x00-\x1f\x7f-\x9f]{1,64}\Z")
 
 
@@ -199,6 +204,65 @@ def exitCodes(value: str) -> tuple[int, ...]:
 def words(value: str) -> tuple[str, ...]:
     """Names parted by blanks or commas."""
     return tuple(value.replace(",", " ").split())
+
+
+def probe(value: str) -> str:
+    """
+    A look at a process: C{listening}, C{after}, C{notify},
+    C{http://HOST:PORT/PATH}, C{tcp://HOST:PORT}, C{exec:COMMAND} or
+    C{log:REGEX}; nothing stays nothing.
+
+    @return: the text with its first word in lower case.
+    """
+    kind, colon, rest = value.strip().partition(":")
+    kind = kind.lower()
+    if kind in ("", "listening", "after", "notify") and not colon:
+        return kind
+    if kind in _PROBES and colon:
+        # A variable stands for what is only known when a process is started.
+        _PROBES[kind](_VARIABLE.sub("1", rest))
+        return f"{kind}:{rest}"
+    raise ValueError(
+        "is none of listening, after, notify, http://HOST:PORT/PATH, tcp://HOST:PORT, exec:COMMAND, log:REGEX")
+
+
+def _http(rest: str) -> None:
+    match = _TARGET.match(rest)
+    if match is None or not 0 < int(match[1] or 80) < 65536:
+        raise ValueError("is not an address to get; e.g. http://127.0.0.1:8000/health")
+
+
+def _https(rest: str) -> None:
+    raise ValueError("is https, which no look can speak; e.g. http://127.0.0.1:8000/health, or exec: with curl -f")
+
+
+def _tcp(rest: str) -> None:
+    match = _TARGET.match(rest)
+    if match is None or match[2] or not 0 < int(match[1] or 0) < 65536:
+        raise ValueError("is not an address to connect to; e.g. tcp://127.0.0.1:6379")
+
+
+def _exec(rest: str) -> None:
+    try:
+        words = shlex.split(rest)
+    except ValueError as error:
+        raise ValueError(f"has a command that cannot be split: {error}; e.g. exec:pg_isready -q") from None
+    if not words:
+        raise ValueError("has no command; e.g. exec:pg_isready -q")
+
+
+def _log(rest: str) -> None:
+    if not rest:
+        raise ValueError("has no regular expression; e.g. log:ready to accept")
+    if len(rest) > LONGEST_PATTERN:
+        raise ValueError(f"has a regular expression of more than {LONGEST_PATTERN} characters")
+    try:
+        re.compile(rest)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"has what is no regular expression: {error}") from None
+
+
+_PROBES: dict[str, Callable[[str], None]] = {"http": _http, "https": _https, "tcp": _tcp, "exec": _exec, "log": _log}
 
 
 def oneOf(*choices: str) -> Converter:

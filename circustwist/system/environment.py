@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from glob import glob
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from glob import escape, glob
 
+from ..model.errors import SpawnProblem
 from ..model.stack import Watcher
+from .steps import Refused
 
 LARGEST_FILE = 1024 * 1024
 
@@ -17,18 +20,31 @@ def build(watcher: Watcher, environ: Mapping[str, str]) -> dict[str, str]:
     The environment of a watcher's workers, without the token.
 
     @param environ: the supervisor's own environment.
-    @raise OSError: if C{env_file} cannot be read.
-    @raise ValueError: if C{env_file} has a line that is no C{KEY=value}, or
-        C{virtualenv} is no virtual environment; one line that names it.
+    @raise Refused: if C{env_file} cannot be read or has a line that is no
+        C{KEY=value}, or C{virtualenv} is no virtual environment.
     """
     env: dict[str, str] = dict(environ) if watcher.copy_env else {}
     if watcher.copy_path:
-        env.setdefault("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        # What an inherited PYTHONPATH names is on our path already.
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     if watcher.virtualenv:
-        env |= virtualenv(watcher.virtualenv, watcher.virtualenv_py_ver, env)
+        with _step("virtualenv", watcher.virtualenv):
+            env |= virtualenv(watcher.virtualenv, watcher.virtualenv_py_ver, env)
     if watcher.env_file:
-        env |= readFile(watcher.env_file)
+        with _step("env_file", watcher.env_file):
+            env |= readFile(watcher.env_file)
     return {**env, **watcher.env}
+
+
+@contextmanager
+def _step(option: str, path: str) -> Iterator[None]:
+    """Say which option it was that failed."""
+    try:
+        yield
+    except OSError as error:
+        raise Refused(SpawnProblem(option, error.errno or 0, error.filename or path)) from None
+    except ValueError as error:
+        raise Refused(SpawnProblem(option, 0, str(error))) from None
 
 
 def readFile(path: str) -> dict[str, str]:
@@ -43,7 +59,7 @@ def readFile(path: str) -> dict[str, str]:
     if len(text) > LARGEST_FILE:
         raise ValueError(f"{path} is larger than {LARGEST_FILE} bytes")
     found = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         line = line.strip().removeprefix("export ").lstrip()
         if not line or line.startswith("#"):
             continue
@@ -64,13 +80,14 @@ def virtualenv(folder: str, version: str, env: Mapping[str, str]) -> dict[str, s
     @param version: the Python version of its C{lib} folder; without it the supervisor's.
     @raise ValueError: if there is no such virtual environment.
     """
+    folder = os.path.abspath(folder)
     version = version or f"{sys.version_info[0]}.{sys.version_info[1]}"
     places = [os.path.join(folder, "lib", f"{kind}{version}", "site-packages") for kind in ("python", "pypy")]
     packages = next(filter(os.path.isdir, places), "")
     if not packages:
-        raise ValueError(f"virtualenv: {folder} has no lib/python{version}/site-packages")
+        raise ValueError(f"{folder} has no lib/python{version}/site-packages")
     found = {"VIRTUAL_ENV": folder, "PATH": os.pathsep.join(filter(None, (f"{folder}/bin", env.get("PATH", ""))))}
-    linked = [path for pth in sorted(glob(os.path.join(packages, "*.pth"))) for path in _linked(pth)]
+    linked = [path for pth in sorted(glob(os.path.join(escape(packages), "*.pth"))) for path in _linked(pth)]
     found["PYTHONPATH"] = os.pathsep.join(filter(None, (*linked, env.get("PYTHONPATH", ""), packages)))
     return found
 
@@ -79,5 +96,5 @@ def _linked(pth: str) -> list[str]:
     """The existing folders that a .pth file names."""
     with open(pth, encoding="utf-8", errors="surrogateescape") as file:
         lines = [line.strip() for line in file]
-    folders = [line for line in lines if line and not line.startswith(("#", "import "))]
+    folders = [line for line in lines if line and not line.startswith(("#", "import ", "import\t"))]
     return [path for path in (os.path.join(os.path.dirname(pth), folder) for folder in folders) if os.path.isdir(path)]

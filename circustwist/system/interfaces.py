@@ -160,12 +160,14 @@ class IOutputs(Interface):
     def inodes(names: Names) -> Mapping[int, int]:
         """The inodes of a worker's pipes by output, for the journal."""
 
-    def adopt(names: Names, fd: int, end: int) -> None:
+    def adopt(names: Names, fd: int, end: int, rest: bytes = b"") -> None:
         """
         Go on emptying a pipe of an earlier supervisor.
 
         @param fd: output 1 or 2.
         @param end: a descriptor to read the pipe by; ours from now on.
+        @param rest: the beginning of a line that was read already.
+        @raise OSError: if it cannot be opened for reading; it is closed then.
         """
 
     def reopen() -> None:
@@ -178,12 +180,16 @@ class IOutputs(Interface):
 class IProber(Interface):
     """Looks at workers: whether they are ready, and whether they still live."""
 
-    def environment(names: Names, specs: tuple[str, ...]) -> Mapping[str, str]:
+    def environment(
+        names: Names, specs: tuple[str, ...], watchdog: float = 0.0, uid: int = -1
+    ) -> Mapping[str, str]:
         """
         What a worker must find in its environment so that it can be looked
         at, e.g. C{NOTIFY_SOCKET}; to be called before it is spawned.
 
         @param specs: all that it will be probed by; see L{Probe}.
+        @param watchdog: so often at least it must say C{WATCHDOG=1}, in seconds; 0 if it need not.
+        @param uid: the user that it will run as; -1 is our own.
         @raise OSError: if its notification socket cannot be made.
         """
 

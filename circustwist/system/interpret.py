@@ -12,30 +12,58 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..logic import durable
 from ..model import effects as asked
 from ..model.commands import TABLE
 from ..model.effects import Effect, Effects, Timer
-from ..model.errors import InternalError, RequestError, SpawnProblem, WorldError
+from ..model.errors import ConfigError, InternalError, RequestError, SpawnProblem, WorldError
 from ..model.events import Occurrence
-from ..model.inputs import Asked, Exited, Input, Refused, Spawned, Who, Woken
+from ..model.inputs import (
+    Asked,
+    Exited,
+    Input,
+    NotUpgraded,
+    Probed,
+    Refused,
+    SocketsChanged,
+    Spawned,
+    StackRead,
+    Who,
+    Woken,
+)
 from ..model.launch import Launch, Names
-from .interfaces import IClock, IJournal, IOutputs, ISockets, ISpawner, IWorkerProcess, IWorkerProtocol
+from ..model.stack import Stack
+from .interfaces import IClock, IJournal, IOutputs, IProber, ISockets, ISpawner, IWorkerProcess, IWorkerProtocol
 from .kernel import startTime
 from .publish import Publisher
+from .swap import Swap
 
 SLICE = 0.008
 """So many seconds at most the effects are done in a row."""
 
-Planner: TypeAlias = Callable[[Names], Launch]
+
+class Planner(Protocol):
+    """Knows what workers are started as."""
+
+    def __call__(self, names: Names) -> Launch:
+        """
+        The plan for one worker that is about to be started.
+
+        @raise WorldError: or L{ValueError} or L{OSError}: if there can be none.
+        """
+
+    def streams(self, names: Names) -> tuple[int, ...]:
+        """The inodes of the sockets handed to it on which connections are accepted."""
+
 
 
 @attrs.frozen
@@ -44,6 +72,9 @@ class World:
     The edges that an interpreter calls.
 
     @ivar plan: what a worker is to be started as; raises L{WorldError}.
+    @ivar read: reads the configuration again; raises L{ConfigError}.
+    @ivar swap: exchanges sockets for those of another configuration.
+    @ivar upgrade: rehearses another image and becomes it; what it returns can only fail.
     @ivar quit: called once, with the exit code, when everything has stopped.
     """
 
@@ -53,7 +84,11 @@ class World:
     outputs: IOutputs
     journal: IJournal
     publisher: Publisher
+    prober: IProber
     plan: Planner
+    read: Callable[[], Stack]
+    swap: Swap
+    upgrade: Callable[[asked.Upgrade], Deferred[None]]
     quit: Callable[[int], None]
 
 
@@ -97,9 +132,12 @@ class Interpreter:
         self._lastCall = 0
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._perform: dict[type, Callable[[Any], None]] = {
-            asked.Spawn: self._spawn, asked.Signal: self._signal, asked.Wake: self._wake, asked.Forget: self._forget,
+            asked.Spawn: self._spawn, asked.Probe: self._probe,
+            asked.Signal: self._signal, asked.Wake: self._wake, asked.Forget: self._forget,
             asked.Publish: self._publish, asked.Record: self._record, asked.Answer: self._answer,
-            asked.Quit: self._quit,
+            asked.Quit: self._quit, asked.ReadStack: self._readStack, asked.ChangeSockets: self._changeSockets,
+            asked.KeepSockets: self._keepSockets, asked.OpenStreams: self._openStreams,
+            asked.Upgrade: self._upgrade,
         }
 
     # Inputs
@@ -176,12 +214,14 @@ class Interpreter:
 
     def refused(self, names: Names, problem: SpawnProblem) -> None:
         """A worker could not be started."""
+        self._world.prober.stop(names.id)
         self._world.outputs.ended(names)
         self.feed(Refused(names, problem))
 
     def exited(self, names: Names, status: int) -> None:
         """A worker has ended."""
         self.processes.pop(names.id, None)
+        self._world.prober.stop(names.id)
         self._world.outputs.ended(names)
         self.feed(Exited(names, status))
 
@@ -212,6 +252,43 @@ class Interpreter:
         finally:
             for fd in mine:
                 os.close(fd)
+
+    def _probe(self, effect: asked.Probe) -> None:
+        process = self.processes.get(effect.names.id)
+        if process is None:
+            return
+
+        def told(ok: bool, detail: str) -> None:
+            self.feed(Probed(effect.names, effect.what, ok, detail))
+
+        self._world.prober.start(effect, process.pid, self._world.plan.streams(effect.names), told)
+
+    def _readStack(self, effect: asked.ReadStack) -> None:
+        try:
+            self.feed(StackRead(effect.operation, self._world.read()))
+        except (ConfigError, OSError) as error:
+            self.feed(StackRead(effect.operation, None, "; ".join(str(error).splitlines())))
+
+    def _changeSockets(self, effect: asked.ChangeSockets) -> None:
+        try:
+            inodes = self._world.swap.change(effect.make, effect.update)
+        except (WorldError, OSError) as error:
+            self.feed(SocketsChanged(effect.operation, "; ".join(str(error).splitlines())))
+        else:
+            self._world.journal.append(durable.sockets(inodes))
+            self.feed(SocketsChanged(effect.operation))
+
+    def _keepSockets(self, effect: asked.KeepSockets) -> None:
+        self._world.journal.append(durable.sockets(self._world.swap.keep(effect.new, effect.names)))
+
+    def _openStreams(self, effect: asked.OpenStreams) -> None:
+        self._world.outputs.open(effect.spec)
+
+    def _upgrade(self, effect: asked.Upgrade) -> None:
+        def failed(failure: Failure) -> None:
+            self.feed(NotUpgraded(int(effect.operation["id"]), failure.getErrorMessage()))
+
+        self._world.upgrade(effect).addErrback(failed)
 
     def _source(self, names: Names, source: tuple[str, str | int], mine: list[int]) -> int:
         """Our descriptor for one of a child's; those to be closed afterwards go into C{mine}."""

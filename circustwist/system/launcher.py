@@ -94,16 +94,13 @@ def setrlimit(words: list[bytes]) -> None:
     """Set a resource limit, soft and hard: what to call it, its number, and the value or nothing for no limit."""
     import resource
 
-    which, value = int(words[1]), words[2]
-    if value:
-        resource.setrlimit(which, (int(value), int(value)))
-        return
+    which, value = int(words[1]), int(words[2]) if words[2] else resource.RLIM_INFINITY
     try:
-        resource.setrlimit(which, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    except (OSError, ValueError):
+        resource.setrlimit(which, (value, value))
+    except (OSError, ValueError):  # the latter is what resource makes of EPERM
         # Descriptors end at fs.nr_open, for root too.
-        if which != resource.RLIMIT_NOFILE:
-            raise
+        if words[2] or which != resource.RLIMIT_NOFILE:
+            raise PermissionError(1, "not permitted") from None
         hard = resource.getrlimit(which)[1]
         resource.setrlimit(which, (hard, hard))
 

@@ -24,6 +24,7 @@ from ..model.errors import Problem, WorldError
 from ..model.launch import Names
 from ..model.stack import Stream, Watcher
 from .files import FileStore, Gate, LogFile, available, realPath, reason
+from .handover import End
 from .interfaces import IOutputs
 from .sinks import ISink, Logged, Passed, Raw, Stamped, standard
 
@@ -236,13 +237,24 @@ class Outputs:
     def inodes(self, names: Names) -> Mapping[int, int]:
         return {pipe.output: os.fstat(pipe.fileno()).st_ino for pipe in self._ofWorker(names)}
 
-    def adopt(self, names: Names, fd: int, end: int) -> None:
+    def adopt(self, names: Names, fd: int, end: int, rest: bytes = b"") -> None:
         try:
             # The descriptor may be a copy of the worker's, which is a writer's too and must not become non-blocking.
             own = os.open(f"/proc/self/fd/{end}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         finally:
             os.close(end)
-        self._add(names, fd, own).resume()
+        pipe = self._add(names, fd, own)
+        pipe.rest = rest
+        pipe.resume()
+
+    def flush(self) -> None:
+        """Write what waits to be written to the standard output, as far as it is read."""
+        if self._standard is not None:
+            self._standard.flush()
+
+    def ends(self) -> tuple[End, ...]:
+        """Every pipe as it is, for another image of this program."""
+        return tuple(End(pipe.names, pipe.output, pipe.fileno(), pipe.rest) for pipe in self._pipes.values())
 
     def reopen(self) -> None:
         for store in self._files.values():

@@ -23,9 +23,13 @@ class Publisher:
 
     _log = Logger(namespace="circustwist.events")
 
-    def __init__(self, start: str, seconds: Callable[[], float] = time.time) -> None:
+    def __init__(self, start: str, last: int = 0, seconds: Callable[[], float] = time.time) -> None:
+        """
+        @param last: the number of the last event, if an earlier image of this
+            run has counted already.
+        """
         self.start = start
-        self.last = 0
+        self.last = last
         self._seconds = seconds
         self._ring: deque[Occurrence] = deque(maxlen=KEPT)
         self._listeners: dict[object, Callable[[Occurrence], None]] = {}

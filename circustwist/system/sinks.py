@@ -138,8 +138,8 @@ class Console:
         self._buffer.clear()
         self.gate.open()
 
-    def close(self) -> None:
-        """Give the reader a last chance, and close."""
+    def flush(self) -> None:
+        """Give the reader a chance."""
         deadline = time.monotonic() + LAST_CHANCE
         poll = select.poll()
         if self._buffer:
@@ -147,6 +147,10 @@ class Console:
         while self._buffer and (left := deadline - time.monotonic()) > 0:
             if poll.poll(left * 1000):
                 self.doWrite()
+
+    def close(self) -> None:
+        """Give the reader a last chance, and close."""
+        self.flush()
         if self._buffer:
             self.gate.lost(len(self._buffer))
         if self._fd >= 0:
@@ -255,6 +259,11 @@ class Passed(Lined):
             whole = [lines.shown(line).encode() for line in whole]
         self.store.write(lines.joined(f"{source.names} | ".encode(), whole))
 
+    def flush(self) -> None:
+        """Write what waits, as far as it is read."""
+        if isinstance(self.store, Console):
+            self.store.flush()
+
     def close(self) -> None:
         """Write what is left, and close."""
         self.store.close()
@@ -272,6 +281,9 @@ class Logged(Lined):
             _WORKERS.info(
                 "{watcher}/{wid} | {line}",
                 watcher=names.watcher, wid=names.wid, output=source.output, line=lines.shown(line))
+
+    def flush(self) -> None:
+        """Nothing waits."""
 
     def close(self) -> None:
         """There is nothing to close."""

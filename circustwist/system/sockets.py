@@ -89,7 +89,12 @@ class Sockets:
                 self.drop(name, unlink=True)
             raise WorldError("\n".join(lines))
 
-    def adopt(self, socket: Socket, fd: int) -> None:
+    def adopt(self, socket: Socket, fd: int, ours: bool = True) -> None:
+        """
+        Hold a socket that somebody else bound.
+
+        @param ours: whether the file of a UNIX socket is ours to remove.
+        """
         with _told(socket), _blaming("", {errno.ENOTSOCK: f"descriptor {fd} is no socket"}):
             try:
                 adopted = net.socket(fileno=fd)
@@ -101,7 +106,7 @@ class Sockets:
                 os.close(fd)
                 raise
         path = os.path.abspath(socket.path) if socket.unix else ""
-        self._hold(socket, _Held(adopted, path, _fileAt(path)))
+        self._hold(socket, _Held(adopted, path, _fileAt(path) if ours else None))
 
     def update(self, socket: Socket) -> None:
         """
@@ -125,6 +130,15 @@ class Sockets:
         host, port = ("", 0) if held.path else held.socket.getsockname()[:2]
         where = {"path": held.path} if held.path else {"host": host, "port": port}
         return {**where, "inode": os.fstat(held.socket.fileno()).st_ino, "queue": queue, "limit": limit}
+
+    def exchange(self, other: Sockets, names: Iterable[str]) -> None:
+        """Give the sockets of these names to another holder, and take its own."""
+        for name in names:
+            mine, theirs = self._held.pop(name, None), other._held.pop(name, None)
+            if theirs is not None:
+                self._held[name] = theirs
+            if mine is not None:
+                other._held[name] = mine
 
     def drop(self, name: str, unlink: bool) -> None:
         """

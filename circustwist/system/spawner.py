@@ -19,24 +19,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from twisted.internet.interfaces import IReactorFDSet, IReactorFromThreads, IReadDescriptor
+from twisted.internet.interfaces import IReactorFDSet
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..model.errors import SpawnProblem
 from ..model.launch import Launch
-from . import kernel, launcher, programs, steps, tree
-from .interfaces import ISpawner, IWorkerProcess, IWorkerProtocol
+from . import launcher, programs, steps, tree
+from .interfaces import ISpawner, IWorkerProtocol
+from .processes import Process, Report
 
 _LAUNCHER = (sys.executable, "-I", "-S", os.path.abspath(launcher.__file__))
 # All, because exec keeps what is ignored: nohup(1) ignores SIGHUP, Python SIGPIPE.
 _SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-_OURS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-"""What posix_spawn itself lacks, in place of what execve says of a program."""
+_OURS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESRCH)
+"""What is wrong with us, in place of what execve says of a program."""
 
 
-class IReactor(IReactorFDSet, IReactorFromThreads):
+class IReactor(tree.IReactor, IReactorFDSet):
     """What is needed of a reactor here."""
 
 
@@ -60,134 +60,6 @@ def raiseFileLimit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return soft
-
-
-@implementer(IWorkerProcess, IReadDescriptor)
-class Process:
-    """
-    One process and its pidfd, which is readable when it has ended.
-
-    @ivar token: see L{tree.Owner}.
-    @ivar killMode: what is killed when it has ended.
-    @ivar protocol: who is told; None after a refusal, whose launcher is only waited for.
-    @ivar report: the launcher's status pipe while it is open.
-    """
-
-    __slots__ = ("_fd", "_spawner", "killMode", "pid", "protocol", "report", "token")
-
-    def __init__(
-        self, spawner: Spawner, protocol: IWorkerProtocol, pid: int, pidfd: int, launch: Launch
-    ) -> None:
-        self.pid = pid
-        self.token = os.fsencode(launch.env.get("CIRCUSTWIST_ID", ""))
-        self.killMode = launch.killMode
-        self.protocol: IWorkerProtocol | None = protocol
-        self.report: Report | None = None
-        self._fd = pidfd
-        self._spawner = spawner
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def logPrefix(self) -> str:
-        """What the reactor calls it in its log."""
-        return f"pid {self.pid}"
-
-    def doRead(self) -> None:
-        self._spawner.ended(self)
-
-    def connectionLost(self, reason: Failure) -> None:
-        """The reactor stops; the descriptor is given back by the spawner."""
-
-    def signal(self, signum: int, whom: str) -> None:
-        if self._fd < 0:
-            return
-        if whom == "children":
-            for child in kernel.children(self.pid):
-                tree.signalChild(child, self.pid, signum)
-            return
-        with suppress(ProcessLookupError):
-            if whom == "tree":
-                self._spawner.tree.signal(self, signum)
-                kernel.signalGroup(self.pid, self._fd, signum)
-            else:
-                signal.pidfd_send_signal(self._fd, signum)
-
-    def isChild(self) -> bool:
-        """Whether it has ended and can be waited for, so that its number cannot be anybody else's."""
-        try:
-            # With SIGCHLD ignored a child cannot be waited for either.
-            return os.waitid(os.P_PIDFD, self._fd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:
-            return False
-
-    def wait(self) -> int:
-        """How it ended, as waitpid(2) says, -1 if that is not to be had; from then on its number is free."""
-        try:
-            # Not os.waitpid: only waitid takes a pidfd.
-            info = os.waitid(os.P_PIDFD, self._fd, os.WEXITED | os.WNOHANG)
-        except ChildProcessError:
-            info = None
-        if info is None:
-            status = kernel.exitStatus(self.pid, self._fd)
-            return -1 if status is None else status
-        if info.si_code == os.CLD_EXITED:
-            return info.si_status << 8
-        return info.si_status | (0x80 if info.si_code == os.CLD_DUMPED else 0)
-
-    def close(self) -> None:
-        """Give back the pidfd."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-
-@implementer(IReadDescriptor)
-class Report:
-    """The status pipe of one launcher: it closes when the program runs or has failed to."""
-
-    __slots__ = ("_data", "_fd", "_spawner", "launch", "path", "process")
-
-    def __init__(self, spawner: Spawner, process: Process, fd: int, launch: Launch, path: str) -> None:
-        self.process = process
-        self.launch = launch
-        self.path = path
-        self._fd = fd
-        self._data = b""
-        self._spawner = spawner
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def logPrefix(self) -> str:
-        """What the reactor calls it in its log."""
-        return f"launcher {self.process.pid}"
-
-    def connectionLost(self, reason: Failure) -> None:
-        """The reactor stops; the descriptor is given back by the spawner."""
-
-    def doRead(self) -> None:
-        with suppress(BlockingIOError):
-            while data := os.read(self._fd, 4096):
-                self._data += data
-            self._spawner.reported(self)
-
-    def problem(self) -> SpawnProblem | None:
-        """Why the program does not run; None if it does."""
-        failed = launcher.parse(self._data)
-        if failed is None:
-            return None
-        step, number, detail = failed
-        text = os.fsdecode(detail)
-        return SpawnProblem(
-            step, number, programs.explain(self.path, number, self.launch.cwd) if step == "execve" and number else text
-        )
-
-    def close(self) -> None:
-        """Give back the pipe."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
 
 
 def unknown(pid: int, commandLine: str) -> None:
@@ -360,6 +232,8 @@ class Spawner:
         """The pidfd of a child that was just made; the child is ended if there is none to be had."""
         try:
             return os.pidfd_open(pid)
+        except ProcessLookupError:
+            raise  # It has ended already and SIGCHLD is ignored, so that nothing of it is left.
         except OSError:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -411,7 +285,10 @@ class Spawner:
             # It has ended, so that its pipe says everything that it ever will.
             if process.report is not None:
                 process.report.doRead()
-        self._killRest([process for process in ended if process.protocol and process.killMode != "process"])
+        ended = [process for process in ended if process.fileno() >= 0]  # somebody who was told may have closed us
+        told = [process for process in ended if process.protocol is not None]
+        self._killRest([process for process in told if process.killMode != "process"])
+        self.tree.ended([process for process in told if process.killMode == "process"], False)
         for process, status in [(process, self._waited(process)) for process in ended]:
             protocol = process.protocol
             if protocol is not None:
@@ -423,8 +300,7 @@ class Spawner:
         for process, isChild in safe:
             if isChild:
                 tree.killGroup(process.pid)
-        if ended:
-            self.tree.kill(ended)
+        self.tree.ended(ended, True)
         elsewhere = [process for process, isChild in safe if not isChild]
         if elsewhere:
             tree.killElsewhere(elsewhere)

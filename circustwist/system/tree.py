@@ -20,10 +20,10 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet import process
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 
 from . import kernel
 
@@ -33,7 +33,11 @@ MARK = b"CIRCUSTWIST_ID"
 ROUNDS = 16
 """So often at most processes are looked for that were started meanwhile."""
 REMEMBERED = 4096
-"""So many ended workers' tokens are remembered, for descendants that come late."""
+"""So many ended workers and killed processes are remembered, for those that come late."""
+SECOND_LOOK = 0.1
+"""Seconds after which a stranger is looked at again before it is said to belong to nobody."""
+DOOMED = 0
+"""The mark of a process that was killed with its parent; no session has this number."""
 
 
 class Owner(Protocol):
@@ -74,16 +78,21 @@ def signalChild(pid: int, parent: int, signum: int) -> None:
             os.close(pidfd)
 
 
-def killDescendants(pid: int) -> None:
-    """Kill everything below a process, and what is started there meanwhile."""
+def killDescendants(pid: int) -> set[int]:
+    """
+    Kill everything below a process, and what is started there meanwhile.
+
+    @return: what was killed.
+    """
     done: set[int] = set()
     for _ in range(ROUNDS):
         new = {child: parent for child, parent in descendants(pid).items() if child not in done}
         if not new:
-            return
+            break
         for child, parent in new.items():
             signalChild(child, parent, signal.SIGKILL)
         done |= new.keys()
+    return done
 
 
 def killGroup(pid: int) -> None:
@@ -131,18 +140,20 @@ def _killMarked(pid: int, marks: tuple[bytes, int]) -> None:
             os.close(pidfd)
 
 
+class IReactor(IReactorFromThreads, IReactorTime):
+    """What is needed of a reactor here."""
+
+
 class Tree:
     """
     The strangers among our children: processes that a worker started and that
     became ours because their parent ended.
 
-    @ivar strangers: the token or session that each was known by when it was
-        first seen, None for one that has shed both.
+    @ivar strangers: the token or session that each is known by, None for one
+        that has shed both, L{DOOMED} for one that was killed with its parent.
     """
 
-    def __init__(
-        self, reactor: IReactorFromThreads, workers: Mapping[int, Owner], report: Callable[[int, str], None]
-    ) -> None:
+    def __init__(self, reactor: IReactor, workers: Mapping[int, Owner], report: Callable[[int, str], None]) -> None:
         """
         @param workers: our workers by pid, kept up to date by their owner.
         @param report: called once with the pid and the command line of each
@@ -152,8 +163,11 @@ class Tree:
         self._reactor = reactor
         self._workers = workers
         self._report = report
-        self._ended: dict[bytes, None] = {}
+        self._reported: set[int] = set()
+        self._ended: dict[bytes, bool] = {}
+        self._killed: dict[tuple[int, int], None] = {}
         self._scheduled = False
+        self._second: IDelayedCall | None = None
         self._key = 0
 
     def start(self) -> None:
@@ -168,6 +182,9 @@ class Tree:
         if self._key:
             process.unregisterReapProcessHandler(self._key, self)
             self._key = 0
+        if self._second is not None:
+            self._second.cancel()
+            self._second = None
 
     def reapProcess(self) -> None:
         """Some child has ended: look once, after everything else of this turn of the reactor."""
@@ -181,19 +198,18 @@ class Tree:
         if self._key:
             self.sweep()
 
-    def kill(self, owners: Iterable[Owner]) -> None:
+    def ended(self, owners: Iterable[Owner], kill: bool) -> None:
         """
-        Kill all strangers of workers that have ended but were not waited for
-        yet, and whatever of theirs comes to light later.
+        Deal with all strangers of workers that have ended but were not waited
+        for yet, and with whatever of theirs comes to light later.
+
+        @param kill: whether they are killed, or left alone.
         """
         owners = list(owners)
-        for owner in owners:
-            if owner.token:
-                self._ended[owner.token] = None
-        while len(self._ended) > REMEMBERED:
-            del self._ended[next(iter(self._ended))]
-        if self._key:
-            self.sweep(frozenset(owner.pid for owner in owners))
+        self._ended.update((owner.token, kill) for owner in owners if owner.token)
+        _trim(self._ended)
+        if self._key and owners:
+            self.sweep(frozenset(owner.pid for owner in owners) if kill else frozenset())
 
     def sweep(self, sessions: frozenset[int] = frozenset()) -> None:
         """
@@ -206,7 +222,8 @@ class Tree:
         for _ in range(ROUNDS):
             self._look()
             doomed = {
-                pid for pid, mark in self.strangers.items() if mark in self._ended or mark in sessions
+                pid for pid, mark in self.strangers.items()
+                if mark in sessions or (isinstance(mark, bytes) and self._ended.get(mark))
             } - killed
             if not doomed:
                 break
@@ -218,11 +235,11 @@ class Tree:
         """Signal a living worker's descendants outside its group, those that are our children now included."""
         with suppress(OSError):
             self._look()
-        roots = [pid for pid, mark in self.strangers.items() if mark in (owner.token or None, owner.pid) and mark]
         found = descendants(owner.pid)
-        for root in roots:
-            found[root] = os.getpid()
-            found.update(descendants(root))
+        for root, mark in self.strangers.items():
+            if mark and mark in (owner.token, owner.pid):
+                found[root] = os.getpid()
+                found.update(descendants(root))
         for pid, parent in found.items():
             with suppress(OSError):
                 if int(kernel.stat(pid)[2]) != owner.pid:
@@ -240,35 +257,62 @@ class Tree:
                 self._killStranger(pid)
 
     def _killStranger(self, pid: int) -> None:
-        killDescendants(pid)
+        for child in killDescendants(pid):
+            with suppress(OSError):
+                self._killed[child, kernel.startTime(child)] = None
+        _trim(self._killed)
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
 
     def _look(self) -> None:
         if not self._key:
             return
-        own = os.getsid(0)
         here = set(kernel.children(os.getpid())) - self._workers.keys() - process.reapProcessHandlers.keys()
         for gone in self.strangers.keys() - here:
-            del self.strangers[gone]
-        tokens: set[bytes] = set()
-        if here - self.strangers.keys():
-            tokens = {worker.token for worker in self._workers.values()} | self._ended.keys()
-        for pid in here:
+            self._forget(gone)
+        unknown = [pid for pid in here if self.strangers.get(pid) is None and self._isForeign(pid)]
+        tokens = {worker.token for worker in self._workers.values()} | self._ended.keys() if unknown else set()
+        for pid in unknown:
             with suppress(OSError):
-                if kernel.session(pid) != own and not self._reaped(pid) and pid not in self.strangers:
-                    self._meet(pid, tokens)
+                self.strangers[pid] = self._mark(pid, tokens)
+        for pid in list(self.strangers):
+            with suppress(OSError):
+                if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG):
+                    self._forget(pid)
+        if self._second is None and not self._reported.issuperset(self.unattributed()):
+            self._second = self._reactor.callLater(SECOND_LOOK, self._lookAgain)
 
-    def _reaped(self, pid: int) -> bool:
-        """Wait for a stranger if it has ended; never for a child of our own session, which is somebody else's."""
-        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is None:
-            return False
-        self.strangers.pop(pid, None)
-        return True
+    def _isForeign(self, pid: int) -> bool:
+        """Whether a child is of another session; what is of ours is somebody else's, who waits for it."""
+        with suppress(OSError):
+            return kernel.session(pid) != os.getsid(0)
+        return False
 
-    def _meet(self, pid: int, tokens: set[bytes]) -> None:
+    def _mark(self, pid: int, tokens: set[bytes]) -> bytes | int | None:
+        if (pid, kernel.startTime(pid)) in self._killed:
+            return DOOMED
         token, session = kernel.variable(pid, MARK), kernel.session(pid)
-        mark = token if token in tokens - {b""} else session if session in self._workers else None
-        self.strangers[pid] = mark
-        if mark is None:
-            self._report(pid, kernel.commandLine(pid))
+        return token if token and token in tokens else session if session in self._workers else None
+
+    def _lookAgain(self) -> None:
+        """
+        Report who still belongs to nobody: in the midst of an execve a
+        process has neither an environment nor words.
+        """
+        self._second = None
+        self.sweep()
+        for pid in self.unattributed():
+            words = kernel.commandLine(pid)
+            if words and pid not in self._reported:
+                self._reported.add(pid)
+                self._report(pid, words)
+
+    def _forget(self, pid: int) -> None:
+        self.strangers.pop(pid, None)
+        self._reported.discard(pid)
+
+
+def _trim(memory: dict[Any, Any]) -> None:
+    """Forget the oldest."""
+    while len(memory) > REMEMBERED:
+        del memory[next(iter(memory))]

@@ -1,0 +1,117 @@
+"""
+A changed configuration, applied: sockets first, then watcher by watcher.
+
+Nothing of the old state is given up before the new one stands.  When a step
+fails, what was changed is changed back, and the old state is whole again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ..model.effects import NOTHING, ChangeSockets, Effects, KeepSockets, OpenStreams
+from ..model.plan import Plan
+from ..model.stack import Stack, Watcher
+from .operations import Action, Operation, Step
+from .seats import joined
+
+if TYPE_CHECKING:
+    from .arbiter import Arbiter
+
+
+@attrs.define(eq=False)
+class Change:
+    """
+    A configuration that is being applied.
+
+    @ivar operation: its operation.
+    @ivar others: whether the watchers that it leaves alone are reloaded too.
+    @ivar plan: what is done; None until the new configuration was read.
+    @ivar back: whether it is being undone.
+    @ivar reloaded: the watchers whose processes may be new.
+    """
+
+    operation: Operation
+    others: bool = False
+    plan: Plan | None = None
+    back: bool = False
+    reloaded: list[str] = attrs.field(factory=list)
+
+    def sockets(self, plan: Plan) -> ChangeSockets:
+        """What is to be bound before anything else."""
+        made = {*plan.names("socket", "add", "replace")}
+        return ChangeSockets(
+            self.operation.id, tuple(s for s in plan.new.sockets if s.name in made),
+            tuple(s for s in plan.new.sockets if s.name in plan.names("socket", "now")))
+
+    def begin(self, arbiter: Arbiter, plan: Plan, now: float) -> Effects:
+        """The sockets stand: put the new options in force and line up what is to be done."""
+        arbiter.stack = plan.new
+        effects = [self._options(arbiter, plan.new, name, now) for name in plan.names("watcher", "now", "reload")]
+        for name in plan.names("watcher", "add"):
+            arbiter.add(_named(plan.new, name))
+        arbiter.sort()
+        self.operation.stages.extend(self._stages(arbiter, plan))
+        return joined(effects)
+
+    def _options(self, arbiter: Arbiter, stack: Stack, name: str, now: float) -> Effects:
+        """Give a watcher its options of this configuration."""
+        watcher, spec = arbiter.watchers[name.lower()], _named(stack, name)
+        before = watcher.spec
+        watcher.seats.spec = spec
+        effects: Effects = NOTHING
+        if before.numprocesses != spec.numprocesses:
+            effects = watcher.resize(now, spec.numprocesses, self.operation.by)
+        if (before.stdout_stream, before.stderr_stream) != (spec.stdout_stream, spec.stderr_stream):
+            effects += (OpenStreams(spec),)
+        return effects
+
+    def _stages(self, arbiter: Arbiter, plan: Plan) -> Iterator[list[Step]]:
+        touched = plan.names("watcher", "reload")
+        if self.others:
+            alone = {w.name for w in arbiter.watchers.values() if w.running and w.spec.cmd}
+            touched += sorted(alone - set(touched) - {*plan.names("watcher", "add", "remove")})
+        for name in touched:
+            if arbiter.watchers[name.lower()].running:
+                self.reloaded.append(name)
+                yield [self._step(name, "reload")]
+        for name in plan.names("watcher", "add"):
+            if _named(plan.new, name).autostart:
+                yield [self._step(name, "start")]
+        for name in plan.names("watcher", "remove"):
+            yield [self._step(name, "stop")]
+
+    def _step(self, name: str, action: Action) -> Step:
+        step = Step(name, deque([action]))
+        step.operation = self.operation
+        return step
+
+    def undo(self, arbiter: Arbiter, plan: Plan, now: float) -> Effects:
+        """A step failed: put the old options in force again and line up what it takes."""
+        self.back = True
+        arbiter.stack = plan.old
+        effects = [self._options(arbiter, plan.old, name, now) for name in plan.names("watcher", "now", "reload")]
+        for name in self.reloaded:
+            if arbiter.watchers[name.lower()].seats.renewed():
+                self.operation.stages.append([self._step(name, "reload")])
+        for name in plan.names("watcher", "add"):
+            watcher = arbiter.watchers[name.lower()]
+            watcher.seats.spec = attrs.evolve(watcher.spec, cmd="")
+            self.operation.stages.append([self._step(name, "stop")])
+        return joined(effects)
+
+    def end(self, arbiter: Arbiter, plan: Plan, now: float) -> Effects:
+        """It is done, or undone: let go of the sockets that nobody needs any more."""
+        gone = plan.names("watcher", "remove") if not self.back else ()
+        effects = joined([arbiter.forget(name, now) for name in gone])
+        return (*effects, KeepSockets(not self.back, tuple(socket.name for socket in arbiter.stack.sockets)))
+
+
+def _named(stack: Stack, name: str) -> Watcher:
+    found = stack.watcher(name)
+    assert found is not None
+    return found

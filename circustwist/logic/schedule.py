@@ -1,0 +1,241 @@
+"""
+Whose turn it is: watchers, their lines of steps, and the stages of operations.
+
+A step is begun when its watcher's line has come to it, and is done when the
+watcher is where the step wants it; then the line moves on, and with the last
+step of a stage the operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from ..model.effects import NOTHING, Effects, Timer, Wake
+from ..model.stack import Stack
+from ..model.stack import Watcher as Spec
+from .machine import newWatcher
+from .operations import Action, Line, Operation, Operations, Step
+from .readiness import handed
+from .seats import joined
+from .watcher import Watcher
+
+GATED = frozenset(("reload", "reloadconfig"))
+"""Operations that end at the first failure."""
+
+SHOWN = 20
+"""So often at most the progress of one step is published."""
+
+
+@attrs.define(eq=False)
+class Serial:
+    """Gives numbers that are never used again."""
+
+    next: int = 1
+
+    def __call__(self) -> int:
+        """The next one."""
+        self.next += 1
+        return self.next - 1
+
+
+@attrs.define(eq=False)
+class Schedule:
+    """
+    All watchers and what is being done with them.
+
+    @ivar stack: the configuration in force.
+    @ivar draw: a random number of at least 0 and less than 1.
+    @ivar serial: gives the ids of workers.
+    @ivar watchers: by lower-case name, in order of start.
+    @ivar lines: the steps of each watcher, by the same names.
+    @ivar operations: all of them.
+    """
+
+    stack: Stack
+    draw: Callable[[], float]
+    serial: Serial = attrs.field(factory=Serial)
+    watchers: dict[str, Watcher] = attrs.field(factory=dict)
+    lines: dict[str, Line] = attrs.field(factory=dict)
+    operations: Operations = attrs.field(factory=Operations)
+
+    def __attrs_post_init__(self) -> None:
+        for spec in self.stack.watchers:
+            self.add(spec)
+        self.sort()
+
+    # What an arbiter adds
+
+    def isBack(self, operation: Operation) -> bool:
+        """Whether an operation is being undone, so that a failure does not end it."""
+        return False
+
+    def staged(self, operation: Operation, now: float) -> Effects:
+        """All stages of an operation are done; more of them may be added."""
+        return NOTHING
+
+    def finished(self, operation: Operation, now: float) -> Effects:
+        """What follows from the end of an operation."""
+        return NOTHING
+
+    def ranOut(self, watcher: Watcher, now: float) -> Effects:
+        """A watcher has ended although nobody asked it to."""
+        return NOTHING
+
+    # Watchers
+
+    def add(self, spec: Spec) -> Watcher:
+        """Add a watcher, which does not run yet."""
+        watcher = newWatcher(spec, self.serial, self.draw, bool(handed(self.stack, spec)))
+        self.watchers[spec.name.lower()], self.lines[spec.name.lower()] = watcher, Line()
+        return watcher
+
+    def sort(self) -> None:
+        """Bring the watchers into the order of start."""
+        found = sorted(self.watchers.items(), key=lambda item: -item[1].spec.priority)
+        self.watchers.clear()
+        self.watchers.update(found)
+
+    def forget(self, name: str, now: float) -> Effects:
+        """Remove a watcher that has stopped; what waits for it comes to nothing."""
+        self.watchers.pop(name.lower(), None)
+        line = self.lines.pop(name.lower(), None)
+        return self.beaten(line.clear(), now) if line is not None else NOTHING
+
+    # Operations
+
+    def begin(self, operation: Operation, now: float) -> Effects:
+        """Begin an operation."""
+        return (operation.event(f"{operation.command} begins"), *self.nextStage(operation, now))
+
+    def nextStage(self, operation: Operation, now: float) -> Effects:
+        """Begin the next stage of an operation, or end it."""
+        if operation.finished is not None:
+            return NOTHING
+        if operation.reason and operation.command in GATED and not self.isBack(operation):
+            operation.stages.clear()
+        while operation.stages:
+            operation.open = operation.stages.popleft()
+            if operation.open:
+                return joined([self._join(step, now) for step in list(operation.open)])
+        staged = self.staged(operation, now)
+        if operation.open or operation.finished is not None:
+            return staged  # it is being undone
+        return staged + self.operations.finish(operation, now) + self.finished(operation, now)
+
+    def _join(self, step: Step, now: float) -> Effects:
+        line = self.lines[step.watcher.lower()]
+        return self.beaten(line.join(step), now) + self._turn(self.watchers[step.watcher.lower()], now)
+
+    def beaten(self, steps: list[Step], now: float) -> Effects:
+        """Steps that came to nothing, since something else was asked for."""
+        effects: list[Effects] = []
+        for step in steps:
+            operation = step.operation
+            if operation.finished is None:
+                operation.fail(f"{operation.command} of {step.watcher} was superseded")
+                effects.append(self.operations.finish(operation, now, "superseded"))
+        return joined(effects)
+
+    def _turn(self, watcher: Watcher, now: float) -> Effects:
+        """Do what is next in a watcher's line, as far as it can be done at once."""
+        line = self.lines.get(watcher.name.lower())
+        step = line.turn() if line is not None else None
+        if line is None or step is None:
+            return NOTHING
+        if step.operation.finished is not None:
+            line.current = None
+            return self._turn(watcher, now)
+        step.before = watcher.seats.pids()
+        return self._do(step, watcher, now) + self._check(watcher, now)
+
+    def _do(self, step: Step, watcher: Watcher, now: float) -> Effects:
+        by = step.operation.by
+        if step.actions[0] == "start":
+            return watcher.start(now, by)
+        if step.actions[0] == "reload":
+            return watcher.reload(now, by)
+        if step.actions[0] == "stop":
+            return watcher.stop(now, watcher.ending(by))
+        return NOTHING
+
+    def changed(self, watcher: Watcher, before: str, now: float) -> Effects:
+        """What follows for the operations, and for the stack, from a change in a watcher."""
+        effects = self._check(watcher, now)
+        ended = watcher.status == "failed" or (watcher.status == "stopped" and before in ("starting", "active"))
+        if ended and watcher.status != before:
+            effects += self.ranOut(watcher, now)
+        if watcher.status == "stopped" and not watcher.spec.cmd:
+            effects += self.forget(watcher.name, now)
+        return effects
+
+    def _check(self, watcher: Watcher, now: float) -> Effects:
+        """Move a watcher's line on, if its step is done."""
+        line = self.lines.get(watcher.name.lower())
+        step = line.current if line is not None else None
+        if step is None:
+            return NOTHING
+        if not _complete(watcher, step.actions[0]):
+            return self._progress(watcher, step)
+        if len(step.actions) > 1:
+            step.actions.popleft()
+            return self._do(step, watcher, now) + self._check(watcher, now)
+        return self._done(watcher, step, now)
+
+    def _done(self, watcher: Watcher, step: Step, now: float) -> Effects:
+        operation = step.operation
+        self.lines[watcher.name.lower()].current = None
+        problem = watcher.past.stale if step.actions[0] == "reload" else watcher.past.problem
+        if step.actions[0] != "stop" and problem:
+            operation.fail(problem)
+        operation.info.setdefault("watchers", {})[watcher.name] = _difference(watcher, step)
+        effects = self._progress(watcher, step, last=True)
+        if step in operation.open:
+            operation.open.remove(step)
+            if not operation.open:
+                effects += self._stageDone(operation, now)
+        return effects + self._turn(watcher, now)
+
+    def _stageDone(self, operation: Operation, now: float) -> Effects:
+        """Begin the next stage, after C{warmup_delay} if the one behind was a start."""
+        pause = self.stack.settings.warmup_delay
+        if pause and operation.command == "start" and operation.stages:
+            return (Wake(Timer("stage", key=operation.id), now + pause),)
+        return self.nextStage(operation, now)
+
+    def _progress(self, watcher: Watcher, step: Step, last: bool = False) -> Effects:
+        """Publish how far a step is, if there is something new to say."""
+        seats = watcher.seats
+        if step.actions[0] == "stop":
+            total = max(len(step.before), len(seats.workers))
+            done = total - len(seats.workers)
+        elif watcher.reloading is not None:
+            total, done = watcher.reloading.total, watcher.reloading.replaced
+        else:
+            total, done = seats.wanted, seats.held - len(seats.unproved)
+        if not last and (done - step.shown) * SHOWN < total:
+            return NOTHING
+        step.shown = done
+        return (step.operation.event(f"{watcher.name} {done}/{total}", done, total, watcher.name),)
+
+
+def _complete(watcher: Watcher, action: Action) -> bool:
+    """Whether an action has come to its end."""
+    if action == "start":
+        return watcher.status != "starting"
+    if action == "stop":
+        return watcher.status == "stopped"
+    if not watcher.running:
+        return True
+    seats = watcher.seats
+    if action == "reload":
+        return watcher.reloading is None and (bool(watcher.past.stale) or len(seats.workers) == seats.held)
+    return watcher.status == "active" and seats.settled() and len(seats.workers) == seats.held
+
+
+def _difference(watcher: Watcher, step: Step) -> dict[str, list[int]]:
+    """What a step changed, in Circus's words."""
+    now = watcher.seats.pids()
+    return {
+        "started": sorted(now - step.before), "kept": sorted(now & step.before), "stopped": sorted(step.before - now)}

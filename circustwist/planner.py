@@ -1,0 +1,73 @@
+"""
+What each worker is started as, by the configuration in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from .logic.readiness import handed
+from .model.errors import WorldError
+from .model.launch import Launch, Names, plan, socketNumbers
+from .model.stack import Stack, Watcher
+from .system import environment
+from .system.interfaces import IProber
+from .system.sockets import Sockets
+from .system.steps import identity
+
+
+class Planner:
+    """
+    Plans; a watcher's environment is built anew at each spawn.
+
+    @ivar prober: tells what a worker must find in its environment to be looked at.
+    """
+
+    prober: IProber
+
+    def __init__(self, stack: Callable[[], Stack], environ: Mapping[str, str], sockets: Sockets) -> None:
+        """
+        @param stack: tells the configuration in force.
+        """
+        self._stack = stack
+        self._environ = environ
+        self._sockets = sockets
+
+    def __call__(self, names: Names) -> Launch:
+        """
+        The plan for one worker that is about to be started.
+
+        @raise WorldError: if there is no such watcher any more.
+        @raise ValueError: if the command line or the environment cannot be made.
+        @raise OSError: if a file it needs cannot be read or made.
+        """
+        launch = self.plain(names)
+        watcher = self._watcher(names)
+        looks = tuple(filter(None, (watcher.ready, watcher.live)))
+        if not looks:
+            return launch
+        watchdog = watcher.live_timeout if watcher.live == "notify" else 0.0
+        uid = identity(watcher.uid, watcher.gid).uid if watcher.uid else None
+        more = self.prober.environment(names, looks, watchdog, -1 if uid is None else uid)
+        return attrs.evolve(launch, env={**launch.env, **more})
+
+    def plain(self, names: Names) -> Launch:
+        """The same without anything being made for it."""
+        stack, watcher = self._stack(), self._watcher(names)
+        env = environment.build(watcher, self._environ)
+        return plan(watcher, names, stack.name, socketNumbers(stack), env)
+
+    def _watcher(self, names: Names) -> Watcher:
+        watcher = self._stack().watcher(names.watcher)
+        if watcher is None:
+            raise WorldError(f"there is no watcher {names.watcher}")
+        return watcher
+
+    def streams(self, names: Names) -> tuple[int, ...]:
+        """The inodes of the sockets handed to a worker on which connections are accepted."""
+        stack = self._stack()
+        watcher = stack.watcher(names.watcher)
+        inodes = self._sockets.inodes()
+        return tuple(inodes[name] for name in handed(stack, watcher)) if watcher is not None else ()

@@ -1,0 +1,144 @@
+"""
+Becoming another version of this program without letting go of anything.
+
+execve(2) keeps the pid, the children and every descriptor that is not
+close-on-exec.  What the new image has to know of them lies in a memfd whose
+number is in its environment; the journal tells the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import attrs
+
+from ..model.errors import WorldError
+from ..model.launch import Names
+
+VARIABLE = "CIRCUSTWIST_HANDOVER"
+VERSION = 1
+HELD = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1))
+"""Signals that wait while there is no program to handle them."""
+
+
+@attrs.frozen
+class End:
+    """
+    The reading end of one worker's output.
+
+    @ivar rest: the beginning of a line whose end has not come.
+    """
+
+    names: Names
+    output: int
+    fd: int
+    rest: bytes = b""
+
+
+@attrs.frozen
+class Handover:
+    """
+    What one image of the supervisor leaves to the next.
+
+    @ivar lock: the descriptor that holds the stack's lock.
+    @ivar sockets: descriptors by name.
+    @ivar start: which run of the supervisor counts the events.
+    @ivar last: the number of the last event.
+    @ivar since: when the supervisor started, on the monotonic clock.
+    @ivar files: the soft limit of descriptors for workers; ours is raised already.
+    @ivar restarts: how often processes were restarted, by watcher.
+    @ivar operation: the operation that asked for it, as JSON types.
+    """
+
+    lock: int
+    sockets: Mapping[str, int]
+    ends: tuple[End, ...]
+    start: str
+    last: int
+    since: float
+    files: int | None
+    restarts: Mapping[str, int]
+    operation: Mapping[str, Any]
+
+    def descriptors(self) -> list[int]:
+        """All that must stay open."""
+        return [self.lock, *self.sockets.values(), *(end.fd for end in self.ends)]
+
+
+def become(argv: Sequence[str], environ: Mapping[str, str], handover: Handover) -> None:
+    """
+    Execute another image; returns only by raising, with everything as before.
+
+    @param argv: the program's path, and its words.
+    @raise OSError: if it cannot be executed.
+    """
+    memory = os.memfd_create("circustwist-handover", 0)
+    kept = [memory, *handover.descriptors()]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+    try:
+        os.write(memory, json.dumps(_coded(handover)).encode())
+        for fd in kept:
+            os.set_inheritable(fd, True)
+        os.execve(argv[0], list(argv), {**environ, VARIABLE: str(memory)})
+    finally:
+        for fd in kept:
+            os.set_inheritable(fd, False)
+        os.close(memory)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _coded(handover: Handover) -> dict[str, Any]:
+    coded = attrs.asdict(handover)
+    for end in coded["ends"]:
+        end["rest"] = end["rest"].hex()
+    return {"version": VERSION, **coded}
+
+
+def take(environ: MutableMapping[str, str]) -> Handover | None:
+    """
+    What an earlier image has left to us; its variable is taken away.
+
+    Signals stay blocked until L{unblock}.
+
+    @return: None if there was none.
+    @raise WorldError: if it cannot be understood.
+    """
+    number = environ.pop(VARIABLE, "")
+    if not number:
+        return None
+    try:
+        with open(int(number), "rb") as memory:
+            memory.seek(0)
+            found = json.load(memory)
+        if found.pop("version") != VERSION:
+            raise ValueError("it is of another version")
+        handover = _decoded(found)
+        for fd in handover.descriptors():
+            os.set_inheritable(fd, False)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise WorldError(f"what the supervisor before this one left cannot be used: {error}") from None
+    return handover
+
+
+def _decoded(found: dict[str, Any]) -> Handover:
+    ends = tuple(
+        End(Names(**end["names"]), end["output"], end["fd"], bytes.fromhex(end["rest"])) for end in found.pop("ends"))
+    return Handover(ends=ends, **found)
+
+
+def unblock() -> None:
+    """Let the signals that have waited come."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
+
+
+def close(handover: Handover, keep: Callable[[int], bool]) -> None:
+    """Close what nobody wanted."""
+    for fd in handover.descriptors():
+        if not keep(fd):
+            with suppress(OSError):
+                os.close(fd)
