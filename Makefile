@@ -4,7 +4,7 @@
 
 VENV := .venv
 
-.PHONY: run test lint docs clean
+.PHONY: run test lint docs webstack clean
 
 # Ctrl-C is meant for the supervisor, which then stops everything and exits
 # with 0; make would report an error if it got the signal too.  Hence in the
@@ -14,6 +14,11 @@ run: .venv/run
 	@read -r pid name state parent group session terminal foreground rest </proc/$$$$/stat; \
 	if [ "$$group" = "$$foreground" ]; then trap '' TSTP; set -m; fi; \
 	cd docs/examples/hello && "$(CURDIR)/$(VENV)/bin/twistd" -n circus -c stack.ini; exit $$?
+
+webstack: .venv/webstack
+	@read -r pid name state parent group session terminal foreground rest </proc/$$$$/stat; \
+	if [ "$$group" = "$$foreground" ]; then trap '' TSTP; set -m; fi; \
+	cd docs/examples/webstack && "$(CURDIR)/$(VENV)/bin/twistd" -n circus -c stack.ini; exit $$?
 
 test: .venv/test
 	$(VENV)/bin/python -m twisted.trial tests
@@ -46,7 +51,7 @@ clean:
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -e .
 	@touch $@
 
-.venv/test .venv/lint .venv/docs: .venv/%: .venv/run
+.venv/test .venv/lint .venv/docs .venv/webstack: .venv/%: .venv/run
 	@echo "installing what $* needs into .venv"
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -e '.[$*]'
 	@touch $@

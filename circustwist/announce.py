@@ -92,6 +92,7 @@ class Announcer:
         self._stopped: dict[str, str] = {}
         self._shown = False
         self._patience: IDelayedCall | None = None
+        self._taken = 0
 
     def hear(self, occurrence: Occurrence) -> None:
         """One event."""
@@ -143,7 +144,8 @@ class Announcer:
             state = f"{watcher.name} {watcher.seats.active()}/{watcher.seats.wanted}"
             states.append(state if watcher.status == "active" else f"{state} {watcher.status}")
         told = (summary(self._arbiter), self._guide.features, f"{', '.join(states) or 'nothing runs'} ({self._took()})")
-        return [" · ".join(told), *self._guide.lines(watchers[0].name if watchers else "")]
+        taken = [f"  {plural(self._taken, 'worker')} of an earlier supervisor adopted"] if self._taken else []
+        return [" · ".join(told), *taken, *self._guide.lines(watchers[0].name if watchers else "")]
 
     def _quit(self, event: Event) -> None:
         self._began = self._clock.seconds()
@@ -181,7 +183,7 @@ class Announcer:
         self._log.error("{watcher} has failed: {reason}", watcher=event.watcher, reason=event.data["reason"])
 
     def _adopted(self, event: Event) -> None:
-        self._log.info("{worker} (pid {pid}) goes on, adopted", worker=event.worker, pid=event.pid)
+        self._taken += 1
 
 
 def guide(prepared: Prepared, screen: TextIO | None) -> Guide:

@@ -35,7 +35,7 @@ from .model.errors import ConfigError, WorldError
 from .model.ini import Reading, read
 from .model.naming import runtimeDirs
 from .model.stack import Stack
-from .system import kernel
+from .system import activation, kernel
 from .system.handover import Handover, take, unblock
 from .system.rundir import RuntimeDir
 
@@ -266,6 +266,8 @@ class Daemon(Service):
             self._prepared = prepare(
                 options.stack, options.rundir, dict(os.environ),
                 bool(options["no-adopt"]) or options["takeover"] == "kill", options.handover)
+            for name in activation.VARIABLES:
+                os.environ.pop(name, None)
         except WorldError as error:
             # A journal tells of workers that a later supervisor has to find.
             options.rundir.release(not os.path.exists(options.rundir.journalPath))

@@ -186,8 +186,15 @@ def operation(session: Session, command: Command, given: Given) -> int:
     return FAILED if given["id"] and found[0]["state"] in ("failed", "superseded") else 0
 
 
+def plan(session: Session, command: Command, given: Given) -> int:
+    """What applying the configuration would do."""
+    answer = session.ask("plan")
+    session.show(answer, lambda: show.plan(answer["items"]))
+    return 0
+
+
 KNOWN: Mapping[str, Callable[[Session, Command, Given], int]] = {
-    "status": status, "options": options, "listsockets": listsockets, "numprocesses": numprocesses,
+    "status": status, "plan": plan, "options": options, "listsockets": listsockets, "numprocesses": numprocesses,
     "events": events, "operation": operation,
 }
 
@@ -259,7 +266,8 @@ def cli() -> None:
 
 for _command in COMMANDS:
     cli.add_command(built(_command))
-cli.add_command(built(TABLE["listsockets"]), "sockets")
+for _alias, _name in (("sockets", "listsockets"), ("apply", "reloadconfig"), ("reexec", "upgrade")):
+    cli.add_command(built(TABLE[_name]), _alias)
 
 
 def added(*parameters: click.Parameter) -> Callable[[Callable[..., int]], click.Command]:

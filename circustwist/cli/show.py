@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Json = Mapping[str, Any]
 Paint = Callable[[str], str]
 
+LONGEST_UPGRADE = 30.0
+"""Seconds that a supervisor may take to come back as another version."""
+
 _COLOURS = {
     "active": 32, "ready": 32, "running": 32, "done": 32,
     "starting": 33, "stopping": 33, "backoff": 33, "degraded": 33, "superseded": 33,
@@ -160,6 +163,21 @@ def _counted(changed: Json) -> str:
     return " and ".join(counts) or "unchanged"
 
 
+def plan(items: Sequence[Json]) -> list[str]:
+    """What applying a configuration would do."""
+    if not items:
+        return ["nothing changes"]
+    words = {
+        "add": "is added", "remove": "is stopped and removed", "now": "changes at once, no process is touched",
+        "reload": "is reloaded, process by process", "replace": "is bound anew", "restart": "needs a new supervisor"}
+    lines = []
+    for item in items:
+        why = f": {safe(item['why'])}" if item["why"] else ""
+        lines.append(f"{item['kind']} {safe(item['name'])} {words[item['action']]}{why}")
+        lines += [f"    {c['option']}: {safe(c['old']) or '-'} -> {safe(c['new']) or '-'}" for c in item["changes"]]
+    return lines
+
+
 def progress(happened: Json) -> str:
     """How far an operation is, for one line of a terminal."""
     data = happened["data"]
@@ -245,6 +263,8 @@ class Progress:
         try:
             found: Json = self.control.call("operation", id=id, waiting=True)["operations"][0]
         except ConnectionResetError:
+            if command == "upgrade":
+                return self._after(id)
             if command != "quit":
                 raise
             return {"id": id, "command": command, "state": "done", "reason": ""}
@@ -255,6 +275,19 @@ class Progress:
         if command == "quit":
             self.control.gone(5.0)
         return found
+
+    def _after(self, id: int) -> Json:
+        """Ask the supervisor that has taken the place of the one that was asked."""
+        deadline = time.monotonic() + (self.control.timeout or LONGEST_UPGRADE)
+        while True:
+            try:
+                with type(self.control)(self.control.where, self.control.timeout) as control:
+                    found: Json = control.call("operation", id=id, waiting=True)["operations"][0]
+                    return found
+            except (ConnectionError, FileNotFoundError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
     def _tell(self, event: Json, id: int) -> None:
         if event.get("data", {}).get("id") == id:

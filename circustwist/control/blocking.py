@@ -48,6 +48,7 @@ class Control:
     Its methods raise L{ControlError} if the supervisor refuses, C{TimeoutError}
     if it does not answer in time, and another C{OSError} if it is not there.
 
+    @ivar where: the address of the control socket.
     @ivar timeout: the most seconds for an answer; None is for ever.
     @ivar listener: is told of each event that arrives during a C{call};
         without it they are kept for L{events}.
@@ -65,7 +66,7 @@ class Control:
         self._tag = 0
         self._parser = Parser()
         self._socket = socket.socket(socket.AF_UNIX)
-        where = os.environ[VARIABLE] if where is None else where
+        self.where = where = os.environ[VARIABLE] if where is None else where
         try:
             self._socket.settimeout(timeout)
             self._socket.connect("\0" + where[1:] if where.startswith("@") else where)

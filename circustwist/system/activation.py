@@ -19,7 +19,7 @@ from ..model.stack import Socket
 from .sockets import Sockets, fits
 
 _FIRST = 3
-_VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 _log = Logger()
 
 
@@ -49,7 +49,7 @@ def take(sockets: Sockets, sections: Iterable[Socket], environ: Mapping[str, str
     _close(left)
     if lines:
         raise WorldError("\n".join(lines))
-    return {name: value for name, value in environ.items() if name not in _VARIABLES}
+    return {name: value for name, value in environ.items() if name not in VARIABLES}
 
 
 def handed(environ: Mapping[str, str], pid: int) -> dict[int, str]:

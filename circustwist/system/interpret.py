@@ -42,6 +42,7 @@ from ..model.inputs import (
 )
 from ..model.launch import Launch, Names
 from ..model.stack import Stack
+from . import steps
 from .interfaces import IClock, IJournal, IOutputs, IProber, ISockets, ISpawner, IWorkerProcess, IWorkerProtocol
 from .kernel import startTime
 from .publish import Publisher
@@ -247,6 +248,8 @@ class Interpreter:
             self._world.spawner.spawn(WorkerProtocol(self, names), launch, descriptors)
         except OSError as error:
             self.refused(names, SpawnProblem("descriptors", error.errno or 0, error.strerror or str(error)))
+        except steps.Refused as refused:
+            self.refused(names, refused.problem)
         except (WorldError, ValueError) as error:
             self.refused(names, SpawnProblem("plan", 0, str(error)))
         finally:

@@ -66,6 +66,7 @@ class Daemon:
         self.env = {**os.environ, "RUNTIME_DIRECTORY": str(self.runtime), **(env or {})}
         self.lines: list[str] = []
         self._rest = b""
+        self._seen = 0
         self.process: subprocess.Popen[bytes]
 
     def argv(self) -> list[str]:
@@ -75,6 +76,7 @@ class Daemon:
 
     def start(self) -> Daemon:
         """Run it."""
+        self.lines, self._rest, self._seen = [], b"", 0
         self.process = subprocess.Popen(
             self.argv(), cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT)
@@ -89,14 +91,13 @@ class Daemon:
         assert self.process.stdout is not None
         fd = self.process.stdout.fileno()
         deadline = time.monotonic() + timeout
-        seen = len(self.lines)
         with selectors.DefaultSelector() as selector:
             selector.register(fd, selectors.EVENT_READ)
             while True:
-                for line in self.lines[seen:]:
-                    seen += 1
-                    if text in line:
-                        return line
+                while self._seen < len(self.lines):
+                    self._seen += 1
+                    if text in self.lines[self._seen - 1]:
+                        return self.lines[self._seen - 1]
                 if not selector.select(max(0, deadline - time.monotonic())):
                     raise AssertionError(f"no line with {text!r} in {timeout} s: {self.lines}")
                 data = os.read(fd, 65536)
