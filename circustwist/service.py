@@ -122,6 +122,7 @@ class Supervisor(Service):
         self._planner = planner = Planner(lambda: arbiter.stack, prepared.environ, prepared.sockets)
         planner.prober = Prober(
             host.reactor, clock, prepared.rundir.notifyPath, self._spawner, planner.plain)
+        self._outputs.hear = planner.prober.heard
         publisher = Publisher(earlier.start, earlier.last) if earlier else Publisher(uuid.uuid4().hex[:12])
         self._world = World(
             clock, self._spawner, prepared.sockets, self._outputs, prepared.journal, publisher, planner.prober, planner,

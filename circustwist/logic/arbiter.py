@@ -80,7 +80,7 @@ class Arbiter(Schedule):
 
     @handle.register
     def _(self, input: Exited, now: float) -> Effects:
-        return self._about(input.names, now, lambda watcher, worker: watcher.exited(worker, now, input.status))
+        return self._about(input.names, now, lambda watcher, worker: watcher.exited(worker, now, input))
 
     @handle.register
     def _(self, input: Probed, now: float) -> Effects:

@@ -35,10 +35,12 @@ class Exited:
     A worker has ended, and whatever it left behind is killed.
 
     @ivar status: as waitpid(2) gives it.
+    @ivar last: the last lines that it wrote; empty if they are not known.
     """
 
     names: Names
     status: int
+    last: str = ""
 
 
 @attrs.frozen

@@ -224,7 +224,7 @@ class Interpreter:
         self.processes.pop(names.id, None)
         self._world.prober.stop(names.id)
         self._world.outputs.ended(names)
-        self.feed(Exited(names, status))
+        self.feed(Exited(names, status, self._world.outputs.last(names)))
 
     def adopt(self, names: Names, pid: int, pidfd: int, launch: Launch, ends: Mapping[int, int]) -> None:
         """
