@@ -75,12 +75,12 @@ class IWorkerProcess(Interface):
 class ISpawner(Interface):
     """Makes processes, and tells of their end."""
 
-    def spawn(protocol: Any, launch: Launch, descriptors: Mapping[int, int]) -> None:
+    def spawn(protocol: Any, launch: Launch, childFDs: Mapping[int, int]) -> None:
         """
         Start a process.
 
         @param protocol: an L{IWorkerProtocol}; told asynchronously.
-        @param descriptors: for each descriptor of the child the one of ours
+        @param childFDs: for each descriptor of the child the one of ours
             that it is a copy of; exactly these are open in it.  They may be
             closed when this returns.
         """
