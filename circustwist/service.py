@@ -16,13 +16,13 @@ from typing import Any, TextIO
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, ensureDeferred, fail, maybeDeferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.defer import Deferred, ensureDeferred, fail
 from twisted.logger import Logger
 
 from . import __version__
 from .announce import Announcer, guide
 from .control.amp import ControlFactory, peer
+from .door import Door
 from .logic import durable
 from .logic.answers import About
 from .logic.arbiter import Arbiter
@@ -90,7 +90,7 @@ class Supervisor(Service):
         self._planner: Planner
         self._spawner: Spawner
         self._outputs: Outputs
-        self._control: tuple[ControlFactory, IListeningPort] | None = None
+        self._control: Door | None = None
         self._whenStopped: list[Deferred[None]] = []
         self._again = False
         self._since = 0.0
@@ -139,12 +139,8 @@ class Supervisor(Service):
         rundir = self._prepared.rundir
         groups = [rundir.controlGroup] if rundir.controlGroup >= 0 else []
         factory = ControlFactory(self.interpreter, peer(os.getuid(), groups))
-        if rundir.directory and os.path.exists(rundir.controlPath):
-            os.unlink(rundir.controlPath)
-        port = self._host.reactor.listenUNIX(rundir.controlPath, factory, backlog=128, mode=rundir.controlMode)
-        if groups:
-            os.chown(rundir.controlPath, -1, rundir.controlGroup)
-        self._control = (factory, port)
+        self._control = Door(self._host.reactor, rundir, factory)
+        self._control.open()
         rundir.claim(self._prepared.stack.path)
 
     def _adopt(self, survivor: Survivor) -> None:
@@ -231,11 +227,8 @@ class Supervisor(Service):
     def _close(self) -> None:
         self._spawner.killUnattributed()
         if self._control is not None:
-            factory, port = self._control
+            self._control.close()
             self._control = None
-            factory.close()
-            # The port unlinks its path only later, when it is gone with its folder.
-            maybeDeferred(port.stopListening).addErrback(lambda failure: failure.trap(FileNotFoundError))
         self._planner.prober.close()
         self._outputs.close()
         self._prepared.journal.close(True)

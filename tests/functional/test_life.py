@@ -276,3 +276,18 @@ class AdoptionTests(StackCase):
         daemon.wait("watcher")
         self.assertEqual([pid for pid in pids if alive(pid)], [])
         self.assertEqual(len(daemon.pids("sleeper")), 2)
+
+
+class ControlTests(StackCase):
+    """The control socket."""
+
+    def test_deleted(self) -> None:
+        """It is made again when somebody deletes it."""
+        daemon = self.run_(SLEEPER.format(number=1, options=""))
+        os.unlink(daemon.where)
+        daemon.wait("is made again")
+        while not os.path.exists(daemon.where):
+            pass
+        self.assertEqual(daemon.call("ping")["pid"], daemon.process.pid)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertFalse(os.path.exists(daemon.runtime / "private"))
