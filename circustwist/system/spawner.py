@@ -95,6 +95,7 @@ class Spawner:
         self._reactor = reactor
         self._files = files
         self._told: set[str] = set()
+        self._found: dict[tuple[str, str | None, str], programs.Found] = {}
         self._news: list[Callable[[], None]] = []
         self._ended: list[Process] = []
         self._scheduled = False
@@ -140,10 +141,14 @@ class Spawner:
 
     def _find(self, launch: Launch) -> str:
         program = launch.argv[0] if launch.argv else ""
+        key = (program, launch.env.get("PATH"), launch.cwd)
         try:
-            found = programs.find(program, launch.env.get("PATH"), launch.cwd)
+            found = self._found.get(key) or programs.find(*key)
         except programs.NotFound as error:
             raise steps.Refused(error.problem) from None
+        # Forgotten in the next turn, so that what is installed later is found.
+        self._found[key] = found
+        self._schedule()
         if found.where and str(found) not in self._told:
             self._told.add(str(found))
             self.log.info("{program} {found}", program=program, found=found)
@@ -277,6 +282,7 @@ class Spawner:
 
     def _turn(self) -> None:
         self._scheduled = False
+        self._found.clear()
         news, self._news = self._news, []
         ended, self._ended = self._ended, []
         for tell in news:
