@@ -110,7 +110,8 @@ class Supervisor(Service):
         self._ends()
         self._tellDead()
         prepared.journal.compact(self._entries)
-        self.interpreter.feed(Begun(prepared.left.wanted))
+        interrupted = tuple((one.id, one.command, one.by) for one in prepared.left.operations)
+        self.interpreter.feed(Begun(prepared.left.wanted, interrupted))
 
     def _build(self) -> None:
         prepared, host = self._prepared, self._host

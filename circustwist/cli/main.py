@@ -183,7 +183,7 @@ def operation(session: Session, command: Command, given: Given) -> int:
         answer = control.call("operation", id=given["id"], waiting=given["waiting"])
     found = answer["operations"]
     session.show(answer, lambda: [f"{one['id']} {show.operation(one)}" for one in found])
-    return FAILED if given["id"] and found[0]["state"] in ("failed", "superseded") else 0
+    return FAILED if given["id"] and found[0]["state"] not in ("done", "running") else 0
 
 
 def plan(session: Session, command: Command, given: Given) -> int:

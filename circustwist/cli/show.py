@@ -29,6 +29,7 @@ LONGEST_UPGRADE = 30.0
 _COLOURS = {
     "active": 32, "ready": 32, "running": 32, "done": 32,
     "starting": 33, "stopping": 33, "backoff": 33, "degraded": 33, "superseded": 33,
+    "cancelled": 33, "interrupted": 31,
     "failed": 31,
 }
 

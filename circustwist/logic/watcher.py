@@ -154,6 +154,12 @@ class Watcher:
         """Replace every process, one after its successor has proved itself."""
         return self.inputs.reload(now, by) + self._settle(now)
 
+    def cancel(self, now: float, by: str) -> Effects:
+        """Replace nobody else; a reload that is under way has failed."""
+        if self.reloading is None:
+            return NOTHING
+        return self.reloading.fail(f"cancelled by {by}", now) + self._settle(now)
+
     def ending(self, by: str) -> Ending:
         """How its workers are ended with the options as they are now."""
         return self.seats.ending(by)
