@@ -182,6 +182,9 @@ class Announcer:
     def _failed(self, event: Event) -> None:
         self._log.error("{watcher} has failed: {reason}", watcher=event.watcher, reason=event.data["reason"])
 
+    def _unmet(self, event: Event) -> None:
+        self._log.error("{watcher} was not started: {reason}", watcher=event.watcher, reason=event.data["reason"])
+
     def _adopted(self, event: Event) -> None:
         self._taken += 1
 

@@ -111,7 +111,7 @@ class Supervisor(Service):
         self._tellDead()
         prepared.journal.compact(self._entries)
         interrupted = tuple((one.id, one.command, one.by) for one in prepared.left.operations)
-        self.interpreter.feed(Begun(prepared.left.wanted, interrupted))
+        self.interpreter.feed(Begun(prepared.left.wanted, interrupted, prepared.left.completed))
 
     def _build(self) -> None:
         prepared, host = self._prepared, self._host

@@ -102,9 +102,9 @@ class Memory:
         else:
             self.others.append(effect)
 
-    def begin(self, **wanted: tuple[bool, int]) -> Memory:
+    def begin(self, *completed: str, **wanted: tuple[bool, int]) -> Memory:
         """Start what should run."""
-        self.feed(Begun(wanted))
+        self.feed(Begun(wanted, completed=frozenset(completed)))
         return self
 
     def spawned(self, id: int) -> None:

@@ -71,7 +71,8 @@ def lefts(draw: st.DrawFn) -> Left:
     operations = draw(st.lists(
         st.builds(durable.LeftOperation, st.integers(1, 99), texts, texts), unique_by=lambda one: one.id, max_size=3))
     serial = max([0, *ids]) + draw(st.integers(1, 9))
-    return Left(workers, wanted, sockets, serial, generations, tuple(operations))
+    completed = draw(st.frozensets(texts, max_size=3))
+    return Left(workers, wanted, sockets, serial, generations, tuple(operations), completed)
 
 
 class ReplayTests(SynchronousTestCase):
@@ -104,6 +105,12 @@ class ReplayTests(SynchronousTestCase):
         """The last wish counts."""
         left = replay([durable.wanted("web", True, 3), durable.wanted("web", False, 4)])
         self.assertEqual(left.wanted, {"web": (False, 4)})
+
+    def test_completed(self) -> None:
+        """Who ended with success did so until it is started again."""
+        entries = [durable.wanted("job", True, 1), durable.wanted("job", False, 1), durable.completed("job")]
+        self.assertEqual(replay(entries).completed, {"job"})
+        self.assertEqual(replay([*entries, durable.wanted("job", True, 1)]).completed, frozenset())
 
     def test_sockets(self) -> None:
         """The last set of sockets counts."""

@@ -70,6 +70,48 @@ class IniTestCase(SynchronousTestCase):
         return watcher
 
 
+class DependsTests(IniTestCase):
+    """C{depends_on}, and the looks that tell nothing of a life."""
+
+    def test_said(self) -> None:
+        """Parted by commas, in any case of letters; ready is meant when nothing is said."""
+        text = "depends_on = Redis, migrate:Completed\n[watcher:redis]\ncmd = r\n[watcher:migrate]\ncmd = m\n"
+        found = self.assertTold(f"{WEB}{text}respawn = False\n").stack.watcher("web")
+        assert found is not None
+        self.assertEqual(found.depends_on, ("Redis:ready", "migrate:completed"))
+
+    def test_wrong(self) -> None:
+        """Unknown names, what cannot come about and circles are told all at once."""
+        self.assertTold(
+            "[watcher:web]\ncmd = w\ndepends_on = redsi, job:completed\n[watcher:redis]\ncmd = r\n"
+            "[watcher:job]\ncmd = j\n[watcher:a]\ncmd = a\ndepends_on = b\n[watcher:b]\ncmd = b\ndepends_on = c\n"
+            "[watcher:c]\ncmd = c\ndepends_on = A:started\n[watcher:me]\ncmd = m\ndepends_on = me",
+            "F stack.ini:3: [watcher:web] depends_on: there is no [watcher:redsi]; did you mean redis?",
+            "F stack.ini:3: [watcher:web] depends_on: job:completed never comes about, since job is started again "
+            "whenever it ends; e.g. respawn = on-failure in [watcher:job]",
+            "F stack.ini:10: [watcher:a] depends_on: goes round in a circle: a -> b -> c -> a",
+            "F stack.ini:19: [watcher:me] depends_on: goes round in a circle: me -> me")
+
+    def test_condition(self) -> None:
+        """A condition that does not exist is told with those that do."""
+        self.assertTold(
+            f"{WEB}depends_on = web:redy",
+            "F stack.ini:3: [watcher:web] depends_on: 'web:redy' has 'web:redy', which is no NAME:started, NAME:ready, "
+            "NAME:completed; e.g. redis:ready")
+
+    def test_live(self) -> None:
+        """What tells once that a process is ready does not tell whether it lives."""
+        for look in ("listening", "after", "log:x"):
+            (problem,) = reading(f"{WEB}live = {look}").fatal
+            self.assertIn("tells once that a process is ready, not whether it still does its work", str(problem))
+            self.assertEqual(problem.place.line, 3)
+
+    def test_liveTimeout(self) -> None:
+        """A look that may take no time is refused."""
+        self.assertTold(f"{WEB}live = notify\nlive_timeout = 0",
+                        "F stack.ini:4: [watcher:web] live_timeout: is 0, so that no look could ever succeed; e.g. 5")
+
+
 class ScannerTests(IniTestCase):
     """Tests of the dialect."""
 

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from twisted.trial.unittest import SynchronousTestCase
 
+from circustwist.logic.dependency import hopeless
 from circustwist.model.errors import Conflict, OperationFailed
 from circustwist.model.inputs import Ended
 from circustwist.model.stack import Watcher
 
 from .memory import Memory
 
-NAMES = st.sampled_from(("web", "job", "slow"))
+NAMES = st.sampled_from(("web", "job", "slow", "app", "tail"))
 STATUS = st.sampled_from((0, 256, 9, 15))
 
 
@@ -36,6 +37,8 @@ class ArbiterMachine(RuleBasedStateMachine):
             Watcher("job", cmd="job", numprocesses=2, respawn="on-failure", start_limit_burst=3, max_retry=2,
                     max_surge=0),
             Watcher("slow", cmd="slow", numprocesses=2, warmup_delay=1.0, priority=5, respawn="never"),
+            Watcher("app", cmd="app", depends_on=("web:ready", "slow:completed"), max_age=30.0),
+            Watcher("tail", cmd="tail", depends_on=("app:started", "job:ready"), priority=9),
         )
         self.memory.auto = False
         self.memory.begin()
@@ -158,6 +161,15 @@ class ArbiterMachine(RuleBasedStateMachine):
         for watcher in self.memory.arbiter.watchers.values():
             for worker in watcher.seats.workers.values():
                 assert worker.state != "stopping" or worker.timer() in self.memory.timers
+
+    @invariant()
+    def waitingHaveAReason(self) -> None:
+        """Whoever waits for others is not there, and what it waits for is not so but may be."""
+        arbiter = self.memory.arbiter
+        for name in arbiter.blocked:
+            watcher = arbiter.watchers[name]
+            assert watcher.status in ("stopped", "failed") and arbiter.waits(watcher), watcher
+            assert not hopeless(watcher, arbiter.watchers, arbiter.lines), watcher
 
     def teardown(self) -> None:
         """Whatever happened, it can be ended, everybody is answered, and no timer stays."""

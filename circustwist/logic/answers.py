@@ -48,7 +48,9 @@ def overview(arbiter: Arbiter, about: About, now: float) -> dict[str, Any]:
     return {
         "name": arbiter.stack.name, "pid": about.pid, "uptime": round(now - about.since, 3), "version": about.version,
         "path": arbiter.stack.path, "quitting": arbiter.quitting is not None,
-        "watchers": [watcherDetail(watcher, now) for watcher in inFile(arbiter)],
+        "watchers": [
+            {**watcherDetail(watcher, now), "waits": ", ".join(map(str, arbiter.waits(watcher)))}
+            for watcher in inFile(arbiter)],
         "sockets": sockets(arbiter.stack, about),
     }
 

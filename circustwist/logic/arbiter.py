@@ -9,7 +9,6 @@ and with it the operation that its step belongs to.
 from __future__ import annotations
 
 import signal
-from collections import deque
 from collections.abc import Callable
 from functools import singledispatchmethod
 
@@ -36,8 +35,9 @@ from ..model.launch import Names
 from ..model.plan import compare
 from ..model.stack import Watcher as Spec
 from .change import Change
+from .dependency import required, startStages, stopStages
 from .machine import resume
-from .operations import Action, Operation, Step
+from .operations import Operation
 from .schedule import Schedule
 from .seats import joined
 from .watcher import Watcher
@@ -61,28 +61,31 @@ class Arbiter(Schedule):
 
     # Inputs
 
-    @singledispatchmethod
     def handle(self, input: Input, now: float) -> Effects:
         """
         What follows from an input.
 
         @param now: the monotonic clock, seconds.
         """
+        return self._take(input, now) + self.unblock(now)
+
+    @singledispatchmethod
+    def _take(self, input: Input, now: float) -> Effects:
         raise TypeError(f"no input: {input!r}")
 
-    @handle.register
+    @_take.register
     def _(self, input: Spawned, now: float) -> Effects:
         return self._about(input.names, now, lambda watcher, worker: watcher.spawned(worker, now, input.pid))
 
-    @handle.register
+    @_take.register
     def _(self, input: Refused, now: float) -> Effects:
         return self._about(input.names, now, lambda watcher, worker: watcher.refused(worker, now, input.problem))
 
-    @handle.register
+    @_take.register
     def _(self, input: Exited, now: float) -> Effects:
         return self._about(input.names, now, lambda watcher, worker: watcher.exited(worker, now, input))
 
-    @handle.register
+    @_take.register
     def _(self, input: Probed, now: float) -> Effects:
         return self._about(input.names, now, lambda watcher, worker: watcher.probed(worker, input, now))
 
@@ -95,7 +98,7 @@ class Arbiter(Schedule):
         before = watcher.status
         return tell(watcher, worker) + self.changed(watcher, before, now)
 
-    @handle.register
+    @_take.register
     def _(self, input: Woken, now: float) -> Effects:
         timer = input.timer
         if timer.watcher:
@@ -107,9 +110,9 @@ class Arbiter(Schedule):
         if timer == SHUTDOWN:
             return self.killAll(now)
         operation = self.operations.get(timer.key)
-        return self.nextStage(operation, now) if operation else NOTHING
+        return self.nextStage(operation, now) if operation and not operation.open else NOTHING
 
-    @handle.register
+    @_take.register
     def _(self, input: Adopted, now: float) -> Effects:
         names = input.names
         worker = adoptedWorker(names, input.pid, now - input.age)
@@ -124,22 +127,29 @@ class Arbiter(Schedule):
             found = self.add(Spec(name, cmd="", numprocesses=0, autostart=False))
         return found
 
-    @handle.register
+    @_take.register
     def _(self, input: Begun, now: float) -> Effects:
-        stages: list[list[Step]] = []
+        starting, stopping = [], []
         for watcher in self.watchers.values():
             running, wanted = input.wanted.get(watcher.name, (watcher.spec.autostart, watcher.spec.numprocesses))
             if watcher.seats.workers:
                 resume(watcher)
             watcher.seats.wanted = wanted if watcher.spec.cmd else 0
-            if not watcher.spec.cmd or not running:
-                stages += [[Step(watcher.name, deque[Action](["stop"]))]] if watcher.seats.workers else []
-            else:
-                stages.append([Step(watcher.name, deque[Action](["start"]))])
-        interrupted = self.operations.interrupt(input.interrupted, now)
-        return interrupted + self.begin(self.operations.new("start", "supervisor", stages), now)
+            watcher.past.completed = watcher.name in input.completed or None
+            if watcher.spec.cmd and running:
+                starting.append(watcher)
+            elif watcher.seats.workers:
+                stopping.append(watcher)
+        # Whoever was stopped by somebody stays so, also if others depend on it.
+        stopped = {name for name, (running, _) in input.wanted.items() if not running}
+        starting = [watcher for watcher in required(starting, self.watchers) if watcher.name not in stopped]
+        effects = self.operations.interrupt(input.interrupted, now)
+        effects += self.begin(self.operations.new("start", "supervisor", startStages(starting)), now)
+        if stopping:
+            effects += self.begin(self.operations.new("stop", "supervisor", stopStages(stopping)), now)
+        return effects
 
-    @handle.register
+    @_take.register
     def _(self, input: Ended, now: float) -> Effects:
         if self.quitting is None:
             effects = self.quit(now, input.by)
@@ -153,7 +163,7 @@ class Arbiter(Schedule):
         self.changes[change.operation.id] = change
         return (*change.operation.begun(), ReadStack(change.operation.id))
 
-    @handle.register
+    @_take.register
     def _(self, input: StackRead, now: float) -> Effects:
         change = self.changes.get(input.operation)
         if change is None:
@@ -173,7 +183,7 @@ class Arbiter(Schedule):
             change.operation.fail(problem)
         return self.operations.finish(change.operation, now)
 
-    @handle.register
+    @_take.register
     def _(self, input: SocketsChanged, now: float) -> Effects:
         change = self.changes.get(input.operation)
         if change is None or change.plan is None:
@@ -204,7 +214,7 @@ class Arbiter(Schedule):
         restarts = {watcher.name: watcher.past.restarts for watcher in self.watchers.values()}
         return (*operation.begun(), Upgrade(operation.json(), restarts))
 
-    @handle.register
+    @_take.register
     def _(self, input: NotUpgraded, now: float) -> Effects:
         operation = self.operations.get(input.operation)
         if operation is None:
@@ -212,7 +222,7 @@ class Arbiter(Schedule):
         operation.fail(input.problem)
         return self.operations.finish(operation, now)
 
-    @handle.register
+    @_take.register
     def _(self, input: Restored, now: float) -> Effects:
         for name, restarts in input.restarts.items():
             if name.lower() in self.watchers:
@@ -222,17 +232,12 @@ class Arbiter(Schedule):
     # The end
 
     def quit(self, now: float, by: str, code: int = 0) -> Effects:
-        """Call everything off and stop all watchers, the lowest priority first."""
+        """Call everything off and stop all watchers, in the reverse order of start."""
         if self.quitting is not None:
             return NOTHING
         self.code = code
         beaten = [step for line in self.lines.values() for step in line.clear()]
-        levels = sorted({watcher.spec.priority for watcher in self.watchers.values()})
-        stages = [
-            [Step(w.name, deque[Action](["stop"])) for w in self.watchers.values() if w.spec.priority == level]
-            for level in levels
-        ]
-        self.quitting = self.operations.new("quit", by, stages)
+        self.quitting = self.operations.new("quit", by, stopStages(self.watchers.values()))
         timeout = self.stack.settings.shutdown_timeout
         limit: Effects = (Wake(SHUTDOWN, now + timeout),) if timeout is not None else NOTHING
         return (*self.beaten(beaten, now), Publish(Event("quit", by=by)), *limit, *self.begin(self.quitting, now))

@@ -7,7 +7,6 @@ fails, what was changed is changed back, and the old state is whole again.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,8 @@ import attrs
 from ..model.effects import NOTHING, ChangeSockets, Effects, KeepSockets, OpenStreams
 from ..model.plan import Plan
 from ..model.stack import Stack, Watcher
-from .operations import Action, Operation, Step
+from .dependency import required, startStages, step, stopStages
+from .operations import Operation, Step
 from .seats import joined
 
 if TYPE_CHECKING:
@@ -78,17 +78,17 @@ class Change:
         for name in touched:
             if arbiter.watchers[name.lower()].running:
                 self.reloaded.append(name)
-                yield [self._step(name, "reload")]
-        for name in plan.names("watcher", "add"):
-            if _named(plan.new, name).autostart:
-                yield [self._step(name, "start")]
-        for name in plan.names("watcher", "remove"):
-            yield [self._step(name, "stop")]
+                yield from self._mine([[step(arbiter.watchers[name.lower()], "reload")]])
+        added = [name.lower() for name in plan.names("watcher", "add") if _named(plan.new, name).autostart]
+        yield from self._mine(startStages(required([arbiter.watchers[name] for name in added], arbiter.watchers)))
+        yield from self._mine(stopStages(arbiter.watchers[n.lower()] for n in plan.names("watcher", "remove")))
 
-    def _step(self, name: str, action: Action) -> Step:
-        step = Step(name, deque([action]))
-        step.operation = self.operation
-        return step
+    def _mine(self, stages: list[list[Step]]) -> list[list[Step]]:
+        """Steps that are not part of any operation yet."""
+        for stage in stages:
+            for each in stage:
+                each.operation = self.operation
+        return stages
 
     def undo(self, arbiter: Arbiter, plan: Plan, now: float) -> Effects:
         """A step failed: put the old options in force again and line up what it takes."""
@@ -97,11 +97,11 @@ class Change:
         effects = [self._options(arbiter, plan.old, name, now) for name in plan.names("watcher", "now", "reload")]
         for name in self.reloaded:
             if arbiter.watchers[name.lower()].seats.renewed():
-                self.operation.stages.append([self._step(name, "reload")])
-        for name in plan.names("watcher", "add"):
-            watcher = arbiter.watchers[name.lower()]
+                self.operation.stages.extend(self._mine([[step(arbiter.watchers[name.lower()], "reload")]]))
+        added = [arbiter.watchers[name.lower()] for name in plan.names("watcher", "add")]
+        for watcher in added:
             watcher.seats.spec = attrs.evolve(watcher.spec, cmd="")
-            self.operation.stages.append([self._step(name, "stop")])
+        self.operation.stages.extend(self._mine(stopStages(added)))
         return joined(effects)
 
     def end(self, arbiter: Arbiter, plan: Plan, now: float) -> Effects:

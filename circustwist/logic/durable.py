@@ -75,6 +75,7 @@ class Left:
     @ivar generations: how many reloads each watcher had seen, without those
         that had seen none.
     @ivar operations: those that were under way, in the order of their begin.
+    @ivar completed: the watchers that ended by themselves with success.
     """
 
     workers: tuple[LeftWorker, ...] = ()
@@ -83,6 +84,7 @@ class Left:
     nextId: int = 1
     generations: Mapping[str, int] = attrs.field(factory=dict, hash=False)
     operations: tuple[LeftOperation, ...] = ()
+    completed: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         """Whether there are workers to look for."""
@@ -117,6 +119,11 @@ def wanted(watcher: str, running: bool, numprocesses: int) -> Entry:
     return {"kind": "wanted", "watcher": watcher, "running": running, "numprocesses": numprocesses}
 
 
+def completed(watcher: str) -> Entry:
+    """A watcher has ended by itself with success; until it is started again."""
+    return {"kind": "completed", "watcher": watcher}
+
+
 def sockets(inodes: Mapping[str, int]) -> Entry:
     """The sockets that are held from now on, by name."""
     return {"kind": "sockets", "inodes": dict(inodes)}
@@ -147,6 +154,7 @@ def snapshot(left: Left) -> list[Entry]:
     entries = [serial(left.nextId)]
     entries += [reloaded(watcher, generation) for watcher, generation in left.generations.items()]
     entries += [wanted(watcher, *state) for watcher, state in left.wanted.items()]
+    entries += [completed(watcher) for watcher in sorted(left.completed)]
     if left.sockets:
         entries.append(sockets(left.sockets))
     entries += [began(operation.id, operation.command, operation.by) for operation in left.operations]
@@ -212,6 +220,7 @@ class _Replay:
         self.sockets: dict[str, int] = {}
         self.generations: dict[str, int] = {}
         self.operations: dict[int, LeftOperation] = {}
+        self.completed: set[str] = set()
         self.nextId = 1
 
     def take(self, entry: Mapping[str, Any]) -> None:
@@ -227,7 +236,7 @@ class _Replay:
         """What it adds up to."""
         return Left(
             tuple(self.workers.values()), self.wanted, self.sockets, self.nextId, self.generations,
-            tuple(self.operations.values()))
+            tuple(self.operations.values()), frozenset(self.completed))
 
     def _intent(self, entry: Mapping[str, Any]) -> None:
         names = Names(
@@ -264,6 +273,13 @@ class _Replay:
         if not isinstance(running, bool) or (watcher not in self.wanted and len(self.wanted) >= MOST):
             raise _Nonsense
         self.wanted[watcher] = running, _whole(entry["numprocesses"], 0, MOST)
+        if running:
+            self.completed.discard(watcher)
+
+    def _completed(self, entry: Mapping[str, Any]) -> None:
+        if len(self.completed) >= MOST:
+            raise _Nonsense
+        self.completed.add(_name(entry["watcher"]))
 
     def _sockets(self, entry: Mapping[str, Any]) -> None:
         self.sockets = {_name(name): _whole(inode, 1, _INODE) for name, inode in _mapping(entry["inodes"]).items()}
@@ -289,5 +305,5 @@ class _Replay:
 
     _KINDS = {
         "intent": _intent, "spawned": _spawned, "gone": _gone, "wanted": _wanted, "sockets": _sockets,
-        "reloaded": _reloaded, "serial": _serial, "began": _began, "finished": _finished,
+        "completed": _completed, "reloaded": _reloaded, "serial": _serial, "began": _began, "finished": _finished,
     }

@@ -34,6 +34,7 @@ _failed = _builder.state("failed")
 @_failed.upon(Inputs.start).to(_starting)
 def _start(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
     watcher.status, watcher.past.problem, watcher.past.stale = "starting", "", ""
+    watcher.past.completed = None
     watcher.past.ends.clear()
     for seat in watcher.seats.seats:
         seat.history = restart.NEW
@@ -77,7 +78,8 @@ def _empty(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
 @_active.upon(Inputs.empty).to(_stopped)
 def _ranOut(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
     watcher.status = "stopped"
-    return (watcher.wish(False), watcher.event("stop", planned=False))
+    completed: Effects = (Record(durable.completed(watcher.name)),) if watcher.past.completed else NOTHING
+    return (watcher.wish(False), *completed, watcher.event("stop", planned=False))
 
 
 @_starting.upon(Inputs.vacant).loop()

@@ -66,6 +66,7 @@ class Operation:
     @ivar info: what came of it.
     @ivar calls: who waits for the end of it, and the command by which they do.
     @ivar finished: when it ended; None as long as it runs.
+    @ivar pace: before that no further watcher is started.
     """
 
     id: int
@@ -78,6 +79,7 @@ class Operation:
     info: dict[str, Any] = attrs.field(factory=dict)
     calls: list[tuple[int, str]] = attrs.field(factory=list)
     finished: float | None = None
+    pace: float = 0.0
 
     def json(self) -> dict[str, Any]:
         """As every face shows it."""
@@ -130,6 +132,16 @@ class Line:
     def full(self) -> bool:
         """Whether no more commands should be taken."""
         return len(self.waiting) >= DEEPEST_LINE
+
+    @property
+    def starts(self) -> bool:
+        """Whether a start is at hand or waits."""
+        return any("start" in step.actions for step in ([self.current] if self.current else []) + [*self.waiting])
+
+    @property
+    def next(self) -> Step | None:
+        """The step that can be taken in hand; None if there is none."""
+        return self.waiting[0] if self.current is None and self.waiting else None
 
     def join(self, step: Step) -> list[Step]:
         """

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -22,7 +21,8 @@ from ..model.inputs import Asked, Input, Who
 from . import answers
 from .arbiter import Arbiter
 from .change import Change
-from .operations import Action, Operation, Step
+from .dependency import required, startStages, step, stopStages
+from .operations import Operation, Step
 from .watcher import Watcher
 
 QUIT_STILL_ANSWERS = frozenset(("quit", "operation"))
@@ -172,24 +172,29 @@ class Requests:
 
     def _start(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         found = self._matching(arguments["name"], arguments["match"])
-        return self._change(asked, arguments, [[_step(watcher, "start")] for watcher in found], now)
+        return self._change(asked, arguments, startStages(required(found, self.arbiter.watchers)), now)
 
     def _stop(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         found = self._matching(arguments["name"], arguments["match"])
-        levels = sorted({watcher.spec.priority for watcher in found})
-        stages = [[_step(w, "stop") for w in found if w.spec.priority == level] for level in levels]
-        return self._change(asked, arguments, stages, now)
+        return self._change(asked, arguments, stopStages(found), now)
 
     def _restart(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         found = self._matching(arguments["name"], arguments["match"])
-        return self._change(asked, arguments, [[_step(watcher, "stop", "start") for watcher in found]], now)
+        stages = [[step(watcher, "stop", "start") for watcher in found]]
+        if any(watcher.spec.depends_on for watcher in found):
+            stages = [*stopStages(found), *startStages(required(found, self.arbiter.watchers))]
+        return self._change(asked, arguments, stages, now)
 
     def _reload(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         if not arguments["graceful"]:
             return self._restart(asked, arguments, now)
         found = self._matching(arguments["name"], arguments["match"])
         # One that is stopped is started, as Circus does.
-        stages = [[_step(w, "reload") if w.running else _step(w, "start")] for w in found]
+        stages = [[step(watcher, "reload" if watcher.running else "start")] for watcher in found]
+        if any(watcher.spec.depends_on and not watcher.running for watcher in found):
+            stopped = [watcher for watcher in found if not watcher.running]
+            stages = [[step(watcher, "reload")] for watcher in found if watcher.running]
+            stages += startStages(required(stopped, self.arbiter.watchers))
         return self._change(asked, arguments, stages, now)
 
     def _plan(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
@@ -225,13 +230,13 @@ class Requests:
             raise MessageError(f"'nb' makes {wanted} processes; the most is {values.MOST_PROCESSES}")
         self._room([watcher])
         effects = watcher.resize(now, wanted, asked.who.name)
-        return effects + self._change(asked, arguments, [[_step(watcher, "settle")]], now, numprocesses=wanted)
+        return effects + self._change(asked, arguments, [[step(watcher, "settle")]], now, numprocesses=wanted)
 
     def _change(
         self, asked: Asked, arguments: dict[str, Any], stages: list[list[Step]], now: float, **info: Any
     ) -> Effects:
         """Begin an operation, and answer at once or at its end."""
-        self._room(self._one(step.watcher) for stage in stages for step in stage)
+        self._room(self._one(each.watcher) for stage in stages for each in stage)
         operation = self.arbiter.operations.new(asked.command, asked.who.name, stages)
         operation.info.update(info)
         return self._begun(asked, arguments, operation, info) + self.arbiter.begin(operation, now)
@@ -273,10 +278,6 @@ class Requests:
         if operation.finished is not None:
             return (Answer(asked.call, {"operation": operation.id}), *effects)
         return self._begun(asked, arguments, operation, {}) + effects
-
-
-def _step(watcher: Watcher, *actions: Action) -> Step:
-    return Step(watcher.name, deque(actions))
 
 
 def _matcher(name: str, match: str) -> Callable[[str], bool]:

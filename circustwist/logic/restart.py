@@ -83,6 +83,11 @@ def reason(status: int) -> str:
     return f"exited {status >> 8}"
 
 
+def succeeded(watcher: Watcher, status: int) -> bool:
+    """Whether C{success_exit_codes} calls it a success that a process ended so."""
+    return status >= 0 and code(status) in watcher.success_exit_codes
+
+
 def wantedAgain(watcher: Watcher, status: int) -> bool:
     """Whether C{respawn} asks for another process after one ended by itself."""
     if watcher.respawn == "on-failure":

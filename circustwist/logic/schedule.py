@@ -8,13 +8,15 @@ step of a stage the operation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 
 from ..model.effects import NOTHING, Effects, Timer, Wake
+from ..model.needs import Need
 from ..model.stack import Stack
 from ..model.stack import Watcher as Spec
+from .dependency import hopeless, unmet
 from .machine import newWatcher
 from .operations import Action, Line, Operation, Operations, Step
 from .readiness import handed
@@ -50,6 +52,7 @@ class Schedule:
     @ivar serial: gives the ids of workers.
     @ivar watchers: by lower-case name, in order of start.
     @ivar lines: the steps of each watcher, by the same names.
+    @ivar blocked: the watchers whose next step is a start that may not begin yet.
     @ivar operations: all of them.
     """
 
@@ -58,6 +61,7 @@ class Schedule:
     serial: Serial = attrs.field(factory=Serial)
     watchers: dict[str, Watcher] = attrs.field(factory=dict)
     lines: dict[str, Line] = attrs.field(factory=dict)
+    blocked: set[str] = attrs.field(factory=set)
     operations: Operations = attrs.field(factory=Operations)
 
     def __attrs_post_init__(self) -> None:
@@ -100,6 +104,7 @@ class Schedule:
     def forget(self, name: str, now: float) -> Effects:
         """Remove a watcher that has stopped; what waits for it comes to nothing."""
         self.watchers.pop(name.lower(), None)
+        self.blocked.discard(name.lower())
         line = self.lines.pop(name.lower(), None)
         return self.beaten(line.clear(), now) if line is not None else NOTHING
 
@@ -107,7 +112,7 @@ class Schedule:
 
     def begin(self, operation: Operation, now: float) -> Effects:
         """Begin an operation."""
-        return operation.begun() + self.nextStage(operation, now)
+        return operation.begun() + self.nextStage(operation, now) + self.unblock(now)
 
     def nextStage(self, operation: Operation, now: float) -> Effects:
         """Begin the next stage of an operation, or end it."""
@@ -118,15 +123,17 @@ class Schedule:
         while operation.stages:
             operation.open = operation.stages.popleft()
             if operation.open:
-                return joined([self._join(step, now) for step in list(operation.open)])
+                return self._join(list(operation.open), now)
         staged = self.staged(operation, now)
         if operation.open or operation.finished is not None:
             return staged  # it is being undone
         return staged + self.operations.finish(operation, now) + self.finished(operation, now)
 
-    def _join(self, step: Step, now: float) -> Effects:
-        line = self.lines[step.watcher.lower()]
-        return self.beaten(line.join(step), now) + self._turn(self.watchers[step.watcher.lower()], now)
+    def _join(self, steps: list[Step], now: float) -> Effects:
+        """Line up the steps of a stage; all stand in line before the first is begun, since one may need another."""
+        beaten = [self.beaten(self.lines[step.watcher.lower()].join(step), now) for step in steps]
+        turns = [self._turn(self.watchers[step.watcher.lower()], now) for step in steps]
+        return joined(beaten + turns)
 
     def beaten(self, steps: list[Step], now: float) -> Effects:
         """Steps that came to nothing, since something else was asked for."""
@@ -154,14 +161,76 @@ class Schedule:
     def _turn(self, watcher: Watcher, now: float) -> Effects:
         """Do what is next in a watcher's line, as far as it can be done at once."""
         line = self.lines.get(watcher.name.lower())
+        if line is not None and line.next is not None and self._blocks(watcher, line.next, now):
+            return self._block(watcher)
+        blocked = watcher.name.lower() in self.blocked
+        self.blocked.discard(watcher.name.lower())
         step = line.turn() if line is not None else None
         if line is None or step is None:
-            return NOTHING
+            return (watcher.wish(watcher.running),) if blocked else NOTHING
         if step.operation.finished is not None:
             line.current = None
             return self._turn(watcher, now)
         step.before = watcher.seats.pids()
-        return self._do(step, watcher, now) + self._check(watcher, now)
+        if step.actions[0] == "start" and not watcher.running and unmet(watcher, self.watchers):
+            return self._notStarted(watcher, step, now)
+        if blocked and step.actions[0] == "stop":
+            return (watcher.wish(False), *self._do(step, watcher, now), *self._check(watcher, now))
+        return self._paced(step, now) + self._do(step, watcher, now) + self._check(watcher, now)
+
+    # What waits for others
+
+    def waits(self, watcher: Watcher) -> list[Need]:
+        """What keeps a watcher from being started."""
+        return unmet(watcher, self.watchers) if watcher.name.lower() in self.blocked else []
+
+    def _blocks(self, watcher: Watcher, step: Step, now: float) -> bool:
+        """Whether a step may not begin yet."""
+        operation = step.operation
+        if step.actions[0] != "start" or watcher.running or operation.finished is not None:
+            return False
+        if now < operation.pace:
+            return True
+        if operation.reason and operation.command in GATED and not self.isBack(operation):
+            return False
+        waits = unmet(watcher, self.watchers)
+        return bool(waits) and not hopeless(watcher, self.watchers, self.lines)
+
+    def _block(self, watcher: Watcher) -> Effects:
+        """A start has to wait; a later supervisor is to know of it."""
+        if watcher.name.lower() in self.blocked:
+            return NOTHING
+        self.blocked.add(watcher.name.lower())
+        return (watcher.wish(True),)
+
+    def _paced(self, step: Step, now: float) -> Effects:
+        """Let C{warmup_delay} pass before another watcher of the same stage starts."""
+        operation, pause = step.operation, self.stack.settings.warmup_delay
+        if not pause or operation.command != "start" or len(operation.open) < 2:
+            return NOTHING
+        operation.pace = now + pause
+        return (Wake(Timer("stage", key=operation.id), operation.pace),)
+
+    def _notStarted(self, watcher: Watcher, step: Step, now: float) -> Effects:
+        """What a watcher depends on will never be there."""
+        why = hopeless(watcher, self.watchers, self.lines) or step.operation.reason
+        watcher.past.problem = f"{watcher.name} was not started: {why}"
+        told = watcher.event("unmet", planned=False, by=step.operation.by, reason=why)
+        return (told, *self._done(watcher, step, now), *self.ranOut(watcher, now))
+
+    def unblock(self, now: float) -> Effects:
+        """Let those begin who need to wait no longer, in the order of start."""
+        effects: list[Effects] = []
+        while (watcher := self._free(now)) is not None:
+            effects.append(self._turn(watcher, now))
+        return joined(effects)
+
+    def _free(self, now: float) -> Watcher | None:
+        for name in self.watchers if self.blocked else ():
+            step = self.lines[name].next if name in self.blocked else None
+            if name in self.blocked and (step is None or not self._blocks(self.watchers[name], step, now)):
+                return self.watchers[name]
+        return None
 
     def _do(self, step: Step, watcher: Watcher, now: float) -> Effects:
         by = step.operation.by
@@ -202,7 +271,8 @@ class Schedule:
         problem = watcher.past.stale if step.actions[0] == "reload" else watcher.past.problem
         if step.actions[0] != "stop" and problem:
             operation.fail(problem)
-        operation.info.setdefault("watchers", {})[watcher.name] = _difference(watcher, step)
+        told = operation.info.setdefault("watchers", {})
+        told[watcher.name] = _difference(watcher, step, told.get(watcher.name))
         effects = self._progress(watcher, step, last=True)
         if step in operation.open:
             operation.open.remove(step)
@@ -247,8 +317,8 @@ def _complete(watcher: Watcher, action: Action) -> bool:
     return watcher.status == "active" and seats.settled() and len(seats.workers) == seats.held
 
 
-def _difference(watcher: Watcher, step: Step) -> dict[str, list[int]]:
-    """What a step changed, in Circus's words."""
+def _difference(watcher: Watcher, step: Step, earlier: Mapping[str, list[int]] | None) -> dict[str, list[int]]:
+    """What a step, and an earlier one of the same operation, changed, in Circus's words."""
     now = watcher.seats.pids()
-    return {
-        "started": sorted(now - step.before), "kept": sorted(now & step.before), "stopped": sorted(step.before - now)}
+    before = step.before if earlier is None else {*earlier["kept"], *earlier["stopped"]}
+    return {"started": sorted(now - before), "kept": sorted(now & before), "stopped": sorted(before - now)}

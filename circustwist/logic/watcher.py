@@ -53,6 +53,8 @@ class Past:
     @ivar last: the last unplanned end; None if there was none.
     @ivar problem: why a process could not be started, or the watcher failed; empty if all is well.
     @ivar stale: why the code on disk is not what runs, since a reload failed; empty if none did.
+    @ivar completed: whether all processes that ended for good did so with success; None if none has ended for good
+        since the watcher was started.
     @ivar ends: the times of unplanned ends that C{start_limit_burst} counts.
     """
 
@@ -60,6 +62,7 @@ class Past:
     last: Death | None = None
     problem: str = ""
     stale: str = ""
+    completed: bool | None = None
     ends: list[float] = attrs.field(factory=list)
 
 
@@ -285,6 +288,7 @@ class Watcher:
         seat.history = restart.afterRun(seat.history, healthy)
         seat.vacated = now
         if not restart.wantedAgain(self.spec, status):
+            self.past.completed = restart.succeeded(self.spec, status) and self.past.completed is not False
             return NOTHING
         self.past.ends.append(now)
         if restart.tooOften(self.spec, self.past.ends, now):

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import attrs
 
-from . import expand, launch, values
+from . import expand, launch, rules, values
 from .errors import Place, Problem
-from .naming import LONGEST_SOCKET_PATH, stackName
+from .naming import stackName
 from .reading import DEFAULT, Entry, Environments, Findings, ListFiles, OpenFile, Scope, Section, collect, shown
 from .stack import NO_STREAM, Option, Settings, Socket, Stack, Stream, Watcher, options
 
@@ -90,23 +90,6 @@ _CANDIDATES: Mapping[type, tuple[str, ...]] = {
     ),
 }
 
-Rule: TypeAlias = tuple[str, Callable[[Any], bool], str]
-"""The option to blame, whether the rule is broken, and what to say then."""
-
-_WATCHER_RULES: tuple[Rule, ...] = (
-    ("cmd", lambda watcher: not watcher.cmd.strip(), "is missing; e.g. cmd = sleep 60"),
-    ("singleton", lambda watcher: watcher.singleton and watcher.numprocesses > 1,
-     "allows one process, but numprocesses asks for more"),
-    ("copy_path", lambda watcher: watcher.copy_path and not watcher.copy_env, "needs copy_env = True"),
-    ("virtualenv", lambda watcher: watcher.virtualenv and not watcher.copy_env, "needs copy_env = True"),
-)
-_SOCKET_RULES: tuple[Rule, ...] = (
-    ("path", lambda socket: socket.unix and not socket.path, "is missing; a UNIX socket needs one, e.g. /run/web.sock"),
-    ("path", lambda socket: len(socket.path.encode(errors="replace")) > LONGEST_SOCKET_PATH,
-     f"is longer than {LONGEST_SOCKET_PATH} bytes; unix(7)"),
-)
-
-
 @attrs.frozen
 class Reading:
     """
@@ -175,7 +158,7 @@ class _Reader:
                 given["family"] = "af_unix"
             socket = found[name.lower()] = Socket(name.lower(), section.place, **given)
             self._unknown(section, Socket, section.entries.values())
-            self._obey(section, socket, _SOCKET_RULES)
+            self._obey(section, socket, rules.SOCKET)
         return found
 
     def watchers(self, sockets: Mapping[str, Socket]) -> list[Watcher]:
@@ -190,10 +173,11 @@ class _Reader:
             rlimits = self._rlimits(section, scope)
             extra = {entry.option: scope.expand(entry) for entry in free}
             watcher = Watcher(name, section.place, scope.env, rlimits, extra, **given)
-            self._obey(section, watcher, _WATCHER_RULES)
+            self._obey(section, watcher, rules.WATCHER)
             self._handed(section, watcher, sockets)
             self._command(section, watcher, sockets)
             found.append(watcher)
+        rules.dependencies(found, self._sections, self._findings)
         return found
 
     def _named(self, head: str) -> Iterator[tuple[Section, str]]:
@@ -307,8 +291,8 @@ class _Reader:
                 found[name] = scope.expand(entry, known[name])
         return found
 
-    def _obey(self, section: Section, value: Any, rules: Iterable[Rule]) -> None:
-        for option, broken, text in rules:
+    def _obey(self, section: Section, value: Any, obeyed: Iterable[rules.Rule]) -> None:
+        for option, broken, text in obeyed:
             if broken(value):
                 self._findings.fatal(section.at(option), text)
 

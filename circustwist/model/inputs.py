@@ -112,10 +112,12 @@ class Begun:
     @ivar wanted: for each watcher that an earlier supervisor left: whether it
         should run, and with how many processes.
     @ivar interrupted: what it was doing: id, command and asker of each operation.
+    @ivar completed: the watchers that had ended by themselves with success.
     """
 
     wanted: Mapping[str, tuple[bool, int]] = attrs.field(factory=dict, hash=False)
     interrupted: tuple[tuple[int, str, str], ...] = ()
+    completed: frozenset[str] = frozenset()
 
 
 @attrs.frozen

@@ -243,7 +243,7 @@ class Watcher:
     ready_interval: float = _option(
         values.seconds, 1.0, "Pause between two looks whether it is.", live="now", unit="s", example="0.2")
     live: str = _option(
-        values.probe, "",
+        values.live, "",
         "How a process shows that it still does its work: notify (WATCHDOG=1; sd_watchdog_enabled(3)), "
         "http://HOST:PORT/PATH, tcp://HOST:PORT or exec:COMMAND.  One that does not is replaced.",
         example="notify")
@@ -262,6 +262,11 @@ class Watcher:
         "ones have proved themselves.", live="now", example="all")
     priority: int = _option(
         values.whole, 0, "Watchers of higher priority start first and stop last.", live="now", example="10")
+    depends_on: tuple[str, ...] = _option(
+        values.dependencies, (), "Watchers that must be there before this one is started, each with what must hold: "
+        "started (its processes were executed), ready (they do their work; the default) or completed (it ended by "
+        "itself with success).  They are started with it, and stop after it.",
+        live="now", example="redis:ready, migrate:completed")
     warmup_delay: float = _option(
         values.seconds, 0.0, "Pause between the starts of two processes.", live="now", unit="s", example="0.5")
     autostart: bool = _option(

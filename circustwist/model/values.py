@@ -19,6 +19,9 @@ MOST_PROCESSES = 100_000
 LONGEST_PATTERN = 200
 """Characters of a regular expression that output is searched for: a longer one may take too long to match."""
 
+CONDITIONS = ("started", "ready", "completed")
+"""What may have to hold of a watcher on which another one depends."""
+
 Converter: TypeAlias = Callable[[str], object]
 
 _TRUE = frozenset(("yes", "true", "on", "1"))
@@ -206,6 +209,23 @@ def words(value: str) -> tuple[str, ...]:
     return tuple(value.replace(",", " ").split())
 
 
+def dependencies(value: str) -> tuple[str, ...]:
+    """
+    Watchers and what must hold of them, parted by commas: C{redis:ready, migrate:completed}.
+
+    @return: each as C{NAME:CONDITION}; without a condition it is C{ready}.
+    """
+    found = []
+    for word in filter(None, (part.strip() for part in value.replace("\n", ",").split(","))):
+        name, colon, condition = word.rpartition(":")
+        if not colon:
+            name, condition = word, "ready"
+        if not name.strip() or condition.strip().lower() not in CONDITIONS:
+            raise ValueError(f"has {word!r}, which is no NAME:{', NAME:'.join(CONDITIONS)}; e.g. redis:ready")
+        found.append(f"{name.strip()}:{condition.strip().lower()}")
+    return tuple(found)
+
+
 def probe(value: str) -> str:
     """
     A look at a process: C{listening}, C{after}, C{notify},
@@ -224,6 +244,16 @@ def probe(value: str) -> str:
         return f"{kind}:{rest}"
     raise ValueError(
         "is none of listening, after, notify, http://HOST:PORT/PATH, tcp://HOST:PORT, exec:COMMAND, log:REGEX")
+
+
+def live(value: str) -> str:
+    """A look at a process that is ready: C{notify}, C{http:...}, C{tcp:...} or C{exec:...}; nothing stays nothing."""
+    found = probe(value)
+    if found in ("listening", "after") or found.startswith("log:"):
+        raise ValueError(
+            "tells once that a process is ready, not whether it still does its work; "
+            "e.g. notify, http://HOST:PORT/PATH, tcp://HOST:PORT or exec:COMMAND")
+    return found
 
 
 def _http(rest: str) -> None:

@@ -1,0 +1,51 @@
+"""What the options of one section, and those of several watchers together, must obey."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+from .naming import LONGEST_SOCKET_PATH
+from .needs import circles, needs
+from .reading import Findings, Section
+from .stack import Watcher
+
+Rule: TypeAlias = tuple[str, Callable[[Any], bool], str]
+"""The option to blame, whether the rule is broken, and what to say then."""
+
+WATCHER: tuple[Rule, ...] = (
+    ("cmd", lambda watcher: not watcher.cmd.strip(), "is missing; e.g. cmd = sleep 60"),
+    ("singleton", lambda watcher: watcher.singleton and watcher.numprocesses > 1,
+     "allows one process, but numprocesses asks for more"),
+    ("copy_path", lambda watcher: watcher.copy_path and not watcher.copy_env, "needs copy_env = True"),
+    ("virtualenv", lambda watcher: watcher.virtualenv and not watcher.copy_env, "needs copy_env = True"),
+    ("live_timeout", lambda watcher: watcher.live and not watcher.live_timeout,
+     "is 0, so that no look could ever succeed; e.g. 5"),
+)
+SOCKET: tuple[Rule, ...] = (
+    ("path", lambda socket: socket.unix and not socket.path, "is missing; a UNIX socket needs one, e.g. /run/web.sock"),
+    ("path", lambda socket: len(socket.path.encode(errors="replace")) > LONGEST_SOCKET_PATH,
+     f"is longer than {LONGEST_SOCKET_PATH} bytes; unix(7)"),
+)
+
+
+def dependencies(watchers: Iterable[Watcher], sections: Mapping[str, Section], findings: Findings) -> None:
+    """
+    Tell of watchers that depend on what is not there, on what never comes about, or on themselves.
+
+    @param sections: by title.
+    """
+    known = {watcher.name.lower(): watcher for watcher in watchers}
+    for watcher in known.values():
+        entry = sections[f"watcher:{watcher.name}"].at("depends_on")
+        for need in needs(watcher):
+            found = known.get(need.watcher)
+            if found is None:
+                meant = findings.meant(need.watcher, known) or "; names are parted by commas"
+                findings.fatal(entry, f"there is no [watcher:{need.watcher}]{meant}")
+            elif need.condition == "completed" and found.respawn == "always":
+                findings.fatal(entry, f"{need} never comes about, since {found.name} is started again whenever it "
+                                      f"ends; e.g. respawn = on-failure in [watcher:{found.name}]")
+    for circle in circles(known.values()):
+        entry = sections[f"watcher:{circle[0]}"].at("depends_on")
+        findings.fatal(entry, f"goes round in a circle: {' -> '.join([*circle, circle[0]])}")
