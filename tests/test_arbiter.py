@@ -163,11 +163,47 @@ class RestartTests(SynchronousTestCase):
         self.assertEqual((memory.status("web"), len(memory.running), len(memory.spawning)), ("active", 2, 1))
 
     def test_age(self) -> None:
-        """A process that has reached its age is replaced."""
-        memory = Memory(web(numprocesses=1, max_age=60.0)).begin()
+        """A process that has reached its age goes when a successor has proved itself; one at a time."""
+        memory = Memory(web(numprocesses=2, max_age=60.0)).begin()
+        memory.advance(60)
+        self.assertEqual((sorted(memory.running), memory.signals), ([1, 2, 3], []))
+        memory.advance(2)
+        memory.obey()
+        self.assertEqual(sorted(memory.running), [2, 3, 4])
+        memory.advance(2)
+        memory.obey()
+        self.assertEqual((sorted(memory.running), memory.status("web")), ([3, 4], "active"))
+        self.assertEqual(sum(event.name == "replace" for event in memory.events), 2)
+
+    def test_ageOfSingleton(self) -> None:
+        """Of a singleton there are never two."""
+        memory = Memory(web(numprocesses=1, max_age=60.0, singleton=True)).begin()
         memory.advance(60)
         memory.obey()
-        self.assertEqual((list(memory.running), memory.status("web")), ([2], "active"))
+        self.assertEqual(list(memory.running), [2])
+
+    def test_ageInVain(self) -> None:
+        """If the successor fails, the old one stays, status says it, and it is tried again."""
+        memory = Memory(web(numprocesses=1, max_age=60.0)).begin()
+        memory.advance(60)
+        memory.exit(2, 256)
+        self.assertEqual(list(memory.running), [1])
+        problem = memory.arbiter.watchers["web"].past.problem
+        self.assertIn("not replaced for its max_age of 60 s: web/2 exited 1", problem)
+        memory.advance(62)
+        memory.obey()
+        self.assertEqual((list(memory.running), memory.arbiter.watchers["web"].past.problem), ([3], ""))
+
+    def test_ageAndReload(self) -> None:
+        """A reload takes the place of a replacement, and replaces everyone."""
+        memory = Memory(web(numprocesses=2, max_age=60.0, min_ready=5.0)).begin()
+        memory.advance(61)
+        self.assertIsNone(memory.ask("reload", name="web", waiting=True))
+        self.assertEqual([id for id, signum in memory.signals if signum == signal.SIGTERM], [3])
+        for _ in range(4):
+            memory.obey()
+            memory.advance(5)
+        self.assertEqual((sorted(memory.running), memory.answers[1]["operation"]), ([4, 5], 2))
 
     def test_essential(self) -> None:
         """When an essential watcher ends, the stack stops with its code."""

@@ -68,7 +68,7 @@ class Change:
             effects = watcher.resize(now, spec.numprocesses, self.operation.by)
         if (before.stdout_stream, before.stderr_stream) != (spec.stdout_stream, spec.stderr_stream):
             effects += (OpenStreams(spec),)
-        return effects
+        return effects + (watcher.limited() if _limits(before) != _limits(spec) else NOTHING)
 
     def _stages(self, arbiter: Arbiter, plan: Plan) -> Iterator[list[Step]]:
         touched = plan.names("watcher", "reload")
@@ -109,6 +109,10 @@ class Change:
         gone = plan.names("watcher", "remove") if not self.back else ()
         effects = joined([arbiter.forget(name, now) for name in gone])
         return (*effects, KeepSockets(not self.back, tuple(socket.name for socket in arbiter.stack.sockets)))
+
+
+def _limits(spec: Watcher) -> tuple[float, ...]:
+    return (spec.max_age, spec.max_age_variance)
 
 
 def _named(stack: Stack, name: str) -> Watcher:

@@ -59,6 +59,7 @@ def _settled(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
 @_failed.upon(Inputs.stop).to(_stopping)
 def _stop(inputs: Inputs, watcher: Watcher, now: float, ending: Ending) -> Effects:
     forget = watcher.reloading.forget() if watcher.reloading else NOTHING
+    watcher.due.why.clear()
     watcher.status, watcher.reloading = "stopping", None
     return (watcher.wish(False), *forget, *watcher.seats.clear(), *watcher.seats.retireAll(now, ending))
 
@@ -103,10 +104,15 @@ def _reload(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
     if watcher.spec.send_hup:
         hup = [Signal(id, int(signal.SIGHUP)) for id, worker in watcher.seats.workers.items() if worker.alive]
         return (*hup, watcher.event("reload", by=by, replaced=0))
-    if watcher.reloading is not None:
+    effects: Effects = NOTHING
+    if watcher.reloading is not None and not watcher.reloading.single:
         return NOTHING
+    if watcher.reloading is not None:
+        # Everyone is replaced, so that the one successor is not needed.
+        effects = watcher.reloading.forget() + watcher.seats.unseated(now, by)
     watcher.reloading = newReload(watcher.seats, by)
-    return (Record(durable.reloaded(watcher.name, watcher.seats.generation)), *watcher.reloading.advance(now))
+    record = Record(durable.reloaded(watcher.name, watcher.seats.generation))
+    return (*effects, record, *watcher.reloading.advance(now))
 
 
 @_starting.upon(Inputs.fail).to(_failed)

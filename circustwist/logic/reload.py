@@ -1,5 +1,7 @@
 """
-Replacing the processes of a watcher, each only after its successor has proved itself.
+Replacing processes of a watcher, each only after its successor has proved itself.
+
+All of them, as somebody has asked for, or one that is too old or too large.
 
 A successor is started beside the one that it is to replace, and gets its seat
 when it has been ready for C{min_ready}; only then the old one is ended.  At
@@ -17,6 +19,9 @@ from ..model.effects import NOTHING, Effects, Forget, Timer, Wake
 from .seats import Seats, joined
 from .worker import Worker
 
+AGAIN = 60.0
+"""Seconds until a replacement that has failed is tried again."""
+
 
 @attrs.define(eq=False)
 class Reload:
@@ -31,6 +36,7 @@ class Reload:
     @ivar total: how many are to be replaced.
     @ivar replaced: how many are.
     @ivar problem: why it failed; empty if it did not.
+    @ivar single: why one process is replaced; empty if all are, as somebody has asked for.
     """
 
     seats: Seats
@@ -41,6 +47,7 @@ class Reload:
     proved: dict[int, int] = attrs.field(factory=dict)
     replaced: int = 0
     problem: str = ""
+    single: str = ""
 
     @property
     def over(self) -> bool:
@@ -116,6 +123,35 @@ class Reload:
 
     def _timer(self, id: int) -> Timer:
         return Timer("proof", self.seats.spec.name, id)
+
+
+@attrs.define(eq=False)
+class Due:
+    """
+    Who is to be replaced without anybody having asked for it.
+
+    @ivar why: the reasons, by the ids of the workers.
+    @ivar notBefore: when the next one may be tried.
+    """
+
+    why: dict[int, str] = attrs.field(factory=dict)
+    notBefore: float = 0.0
+
+    def next(self, seats: Seats, now: float) -> Reload | None:
+        """The replacement of the first who is still there; None if there is nobody, or it is too soon."""
+        while self.why and now >= self.notBefore:
+            id = next(iter(self.why))
+            worker = seats.workers.get(id)
+            if worker is not None and worker.alive and seats.seatOf(worker) is not None:
+                why = self.why[id]
+                return Reload(seats, why.partition(" ")[0], deque([id]), 1, single=why)
+            del self.why[id]
+        return None
+
+    def failed(self, watcher: str, now: float) -> Effects:
+        """Try it again later."""
+        self.notBefore = now + AGAIN
+        return (Wake(Timer("replace", watcher), self.notBefore),)
 
 
 def newReload(seats: Seats, by: str) -> Reload:

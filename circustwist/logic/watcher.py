@@ -13,15 +13,15 @@ from typing import Any, Protocol
 
 import attrs
 
-from ..model.effects import NOTHING, Effects, Publish, Record, Timer, Wake
+from ..model.effects import NOTHING, Effects, Forget, Publish, Record, Timer, Wake
 from ..model.errors import SpawnProblem
 from ..model.events import Event
 from ..model.inputs import Exited, Probed
 from ..model.stack import Watcher as Spec
 from . import durable, restart
 from .readiness import Sight, live
-from .reload import Reload
-from .seats import Seat, Seats
+from .reload import AGAIN, Due, Reload
+from .seats import Seat, Seats, joined
 from .worker import Ending, Worker
 
 
@@ -105,6 +105,7 @@ class Watcher:
     @ivar sight: how its workers can be looked at.
     @ivar past: what is told of its past.
     @ivar reloading: the reload under way; None if there is none.
+    @ivar due: who is to be replaced for another reason.
     @ivar inputs: its machine.
     """
 
@@ -114,6 +115,7 @@ class Watcher:
     sight: Sight = attrs.field(factory=Sight)
     past: Past = attrs.field(factory=Past)
     reloading: Reload | None = None
+    due: Due = attrs.field(factory=Due)
     inputs: Inputs = attrs.field(init=False, repr=False)
 
     @property
@@ -159,7 +161,7 @@ class Watcher:
 
     def cancel(self, now: float, by: str) -> Effects:
         """Replace nobody else; a reload that is under way has failed."""
-        if self.reloading is None:
+        if self.reloading is None or self.reloading.single:
             return NOTHING
         return self.reloading.fail(f"cancelled by {by}", now) + self._settle(now)
 
@@ -170,8 +172,9 @@ class Watcher:
     def adopt(self, worker: Worker) -> Effects:
         """Take in a worker of an earlier supervisor; it is looked at for what it tells of its program."""
         self.seats.adopt(worker)
+        aging = self._aging(worker)
         looks = (self.sight.first(self.spec, worker.names), live(self.spec, worker.names))
-        return tuple(look for look in looks if look is not None)
+        return (*aging, *(look for look in looks if look is not None))
 
     def spawned(self, worker: Worker, now: float, pid: int) -> Effects:
         """A worker's program runs."""
@@ -180,7 +183,7 @@ class Watcher:
         if seat is not None:
             self._back(seat, now)
         if worker.state == "starting":
-            effects += self._aging(worker, now)
+            effects += self._aging(worker)
             probe = self.sight.ready(self.spec, worker.names)
             effects += (probe,) if probe else self._proved(worker, now)
         return effects + self._settle(now)
@@ -225,11 +228,20 @@ class Watcher:
         seat.history, seat.vacated = history, now
         return (told, *effects, *self._later(seat, now, history))
 
-    def _aging(self, worker: Worker, now: float) -> Effects:
+    def _aging(self, worker: Worker) -> Effects:
+        """A worker's age is limited from now on."""
+        worker.share = self.draw()
+        return self._limitAge(worker) if self.spec.max_age else NOTHING
+
+    def _limitAge(self, worker: Worker) -> Effects:
+        timer = Timer("age", self.name, worker.names.id)
         if not self.spec.max_age:
-            return NOTHING
-        age = self.spec.max_age + self.spec.max_age_variance * self.draw()
-        return (Wake(Timer("age", self.name, worker.names.id), now + age),)
+            return (Forget(timer),)
+        return (Wake(timer, worker.since + self.spec.max_age + self.spec.max_age_variance * worker.share),)
+
+    def limited(self) -> Effects:
+        """Other limits hold from now on."""
+        return joined([self._limitAge(worker) for worker in self.seats.workers.values() if worker.pid])
 
     def _back(self, seat: Seat, now: float) -> None:
         """A seat is taken again after its holder died."""
@@ -309,6 +321,8 @@ class Watcher:
             return self.inputs.vacant(now, self.seats.seats[timer.key], now) + self._settle(now)
         if timer.kind == "warmup":
             return self.seats.pump(now) + self._settle(now)
+        if timer.kind == "replace":
+            return self._settle(now)
         if timer.kind == "proof":
             return (self.reloading.prove(timer.key, now) if self.reloading else NOTHING) + self._settle(now)
         worker = self.seats.workers.get(timer.key)
@@ -316,15 +330,23 @@ class Watcher:
             return NOTHING
         if timer.kind == "grace":
             return worker.inputs.graceExpired(now)
-        return self._replace(worker, now)
+        return self.replace(worker, f"max_age of {self.spec.max_age:g} s", now)
 
-    def _replace(self, worker: Worker, now: float) -> Effects:
-        """A worker has reached its age."""
+    def replace(self, worker: Worker, why: str, now: float) -> Effects:
+        """
+        A worker has reached a limit: replace it, one at a time.
+
+        @param why: in words, of which the first is the option.
+        """
         seat = self.seats.seatOf(worker)
-        if seat is None or not self.running:
+        if seat is None or not self.running or worker.names.id in self.due.why:
             return NOTHING
-        effects = self.seats.retire(worker, now, self.seats.ending("max_age"))
-        return effects + self.inputs.vacant(now, seat, now) + self._settle(now)
+        if self.spec.singleton:
+            # There may never be two of it, not even for a moment.
+            effects = self.seats.retire(worker, now, self.seats.ending(why.partition(" ")[0]))
+            return effects + self.inputs.vacant(now, seat, now) + self._settle(now)
+        self.due.why[worker.names.id] = why
+        return self._settle(now)
 
     def _settle(self, now: float) -> Effects:
         """Tell the machine what has come about."""
@@ -333,6 +355,9 @@ class Watcher:
             effects += self.inputs.settle(now)
         if self.reloading is not None and self.reloading.over:
             effects += self._reloaded(self.reloading, now)
+        if self.reloading is None and self.status == "active":
+            self.reloading = self.due.next(self.seats, now)
+            effects += self.reloading.advance(now) if self.reloading else NOTHING
         if self.seats.vacated() and not (self.status == "active" and not self.seats.wanted):
             effects += self.inputs.empty(now)
         return effects
@@ -342,6 +367,8 @@ class Watcher:
         """A reload is over."""
         self.reloading = None
         effects = self.inputs.resize(now, reload.by)
+        if reload.single:
+            return effects + self._replaced(reload, now)
         if not reload.problem:
             self.past.problem = self.past.stale = ""
             return (*effects, self.event("reload", by=reload.by, replaced=reload.replaced))
@@ -349,6 +376,16 @@ class Watcher:
             f"reload failed: {reload.problem}; {reload.replaced} of {reload.total} replaced, the others stay; "
             "a process that ends now is replaced by what is on disk")
         return (*effects, self.event("reload_failed", False, reload.by, reason=reload.problem))
+
+
+    def _replaced(self, reload: Reload, now: float) -> Effects:
+        """One worker was replaced for its age or size, or could not be."""
+        if not reload.problem:
+            self.past.problem = ""
+            return (self.event("replace", by=reload.by, reason=reload.single),) if reload.replaced else NOTHING
+        self.past.problem = f"not replaced for its {reload.single}: {reload.problem}; tried again in {AGAIN:g} s"
+        told = self.event("replace_failed", False, reload.by, reason=self.past.problem)
+        return (told, *self.due.failed(self.name, now))
 
 
 SHORTAGE = 4

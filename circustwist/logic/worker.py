@@ -74,6 +74,7 @@ class Worker:
     @ivar pid: 0 while there is no process.
     @ivar since: when its program began to run, or was asked for.
     @ivar ready: whether it ever was.
+    @ivar share: a number of at least 0 and less than 1, drawn once, by which it grows older than others.
     @ivar ending: how it is ended; None as long as nobody asked for that.
     @ivar inputs: its machine.
     """
@@ -83,6 +84,7 @@ class Worker:
     pid: int = 0
     since: float = 0.0
     ready: bool = False
+    share: float = 0.0
     ending: Ending | None = None
     inputs: Inputs = attrs.field(init=False, repr=False)
 

@@ -74,6 +74,7 @@ success_exit_codes = 0 3 SIGTERM
 cmd = sleep 1000
 max_age = 300ms
 max_age_variance = 0
+min_ready = 100ms
 [watcher:one]
 cmd = sleep 1000
 singleton = True
