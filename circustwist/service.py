@@ -31,8 +31,8 @@ from .logic.restart import reason
 from .logic.schedule import Serial
 from .model.effects import Upgrade
 from .model.errors import WorldError
-from .model.inputs import Adopted, Begun, Ended, Restored, Who
-from .model.launch import Launch
+from .model.inputs import Adopted, Begun, Ended, Noticed, Restored, Who
+from .model.launch import Launch, Names
 from .model.stack import Stack
 from .model.values import signalName
 from .planner import Planner
@@ -40,6 +40,7 @@ from .preparation import Prepared
 from .system import handover
 from .system.clock import Clock
 from .system.interpret import Interpreter, World
+from .system.notify import Notice
 from .system.output import Outputs
 from .system.prober import Prober
 from .system.publish import Publisher
@@ -122,7 +123,7 @@ class Supervisor(Service):
         self._arbiter = arbiter = Arbiter(prepared.stack, random.random, Serial(prepared.left.nextId))
         self._planner = planner = Planner(lambda: arbiter.stack, prepared.environ, prepared.sockets)
         planner.prober = Prober(
-            host.reactor, clock, prepared.rundir.notifyPath, self._spawner, planner.plain)
+            host.reactor, clock, prepared.rundir.notifyPath, self._spawner, planner.plain, self._noticed)
         self._outputs.hear = planner.prober.heard
         publisher = Publisher(earlier.start, earlier.last) if earlier else Publisher(uuid.uuid4().hex[:12])
         self._world = World(
@@ -134,6 +135,10 @@ class Supervisor(Service):
         publisher.subscribe(Announcer(arbiter, clock, guide(prepared, host.screen)).hear)
         for watcher in prepared.stack.watchers:
             self._outputs.open(watcher)
+
+    def _noticed(self, names: Names, notice: Notice) -> None:
+        if notice.requests is not None or notice.status is not None:
+            self.interpreter.feed(Noticed(names, notice.requests, notice.status))
 
     def _listen(self) -> None:
         """Open the control socket."""

@@ -69,7 +69,7 @@ def watcherDetail(watcher: Watcher, now: float) -> dict[str, Any]:
         "generation": watcher.seats.generation, "last": _death(watcher.past.last, now),
         "workers": [
             {"id": id, "wid": w.names.wid, "pid": w.pid, "state": w.state, "age": round(now - w.since, 3),
-             "generation": w.names.generation}
+             "generation": w.names.generation, "said": w.said}
             for id, w in watcher.seats.workers.items()
         ],
     }

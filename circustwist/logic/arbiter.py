@@ -22,6 +22,8 @@ from ..model.inputs import (
     Ended,
     Exited,
     Input,
+    Measured,
+    Noticed,
     NotUpgraded,
     Probed,
     Refused,
@@ -34,6 +36,7 @@ from ..model.inputs import (
 from ..model.launch import Names
 from ..model.plan import compare
 from ..model.stack import Watcher as Spec
+from . import limits
 from .change import Change
 from .dependency import required, startStages, stopStages
 from .machine import resume
@@ -88,6 +91,14 @@ class Arbiter(Schedule):
     @_take.register
     def _(self, input: Probed, now: float) -> Effects:
         return self._about(input.names, now, lambda watcher, worker: watcher.probed(worker, input, now))
+
+    @_take.register
+    def _(self, input: Measured, now: float) -> Effects:
+        return self._about(input.names, now, lambda watcher, worker: limits.measured(watcher, worker, input, now))
+
+    @_take.register
+    def _(self, input: Noticed, now: float) -> Effects:
+        return self._about(input.names, now, lambda watcher, worker: limits.noticed(watcher, worker, input, now))
 
     def _about(self, names: Names, now: float, tell: Callable[[Watcher, Worker], Effects]) -> Effects:
         """Tell a watcher of one of its workers; one that is not known changes nothing."""

@@ -112,7 +112,7 @@ class Change:
 
 
 def _limits(spec: Watcher) -> tuple[float, ...]:
-    return (spec.max_age, spec.max_age_variance)
+    return (spec.max_age, spec.max_age_variance, spec.max_memory, spec.max_memory_kill)
 
 
 def _named(stack: Stack, name: str) -> Watcher:

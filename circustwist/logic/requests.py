@@ -166,7 +166,8 @@ class Requests:
             raise Conflict(f"operation {operation.id} is {operation.state}")
         if operation.command in ("quit", "upgrade"):
             raise Conflict(f"{operation.command} cannot be cancelled")
-        return (*self.arbiter.cancel(operation, asked.who.name, now), *self.arbiter.unblock(now), Answer(asked.call, {}))
+        effects = self.arbiter.cancel(operation, asked.who.name, now) + self.arbiter.unblock(now)
+        return (*effects, Answer(asked.call, {}))
 
     # Changing
 

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 import attrs
 
-from ..model.effects import NOTHING, Effects, Forget, Publish, Record, Timer, Wake
+from ..model.effects import NOTHING, Effects, Publish, Record, Timer
 from ..model.errors import SpawnProblem
 from ..model.events import Event
 from ..model.inputs import Exited, Probed
 from ..model.stack import Watcher as Spec
-from . import durable, restart
+from . import durable, limits, restart
 from .readiness import Sight, live
 from .reload import AGAIN, Due, Reload
 from .seats import Seat, Seats, joined
@@ -172,7 +172,7 @@ class Watcher:
     def adopt(self, worker: Worker) -> Effects:
         """Take in a worker of an earlier supervisor; it is looked at for what it tells of its program."""
         self.seats.adopt(worker)
-        aging = self._aging(worker)
+        aging = limits.begin(self, worker)
         looks = (self.sight.first(self.spec, worker.names), live(self.spec, worker.names))
         return (*aging, *(look for look in looks if look is not None))
 
@@ -183,7 +183,7 @@ class Watcher:
         if seat is not None:
             self._back(seat, now)
         if worker.state == "starting":
-            effects += self._aging(worker)
+            effects += limits.begin(self, worker)
             probe = self.sight.ready(self.spec, worker.names)
             effects += (probe,) if probe else self._proved(worker, now)
         return effects + self._settle(now)
@@ -206,14 +206,14 @@ class Watcher:
         if found.ok:
             effects = self._proved(worker, now)
         elif found.what == "ready" and worker.state == "starting":
-            effects = self._unfit(worker, f"was not ready: {found.detail}", now)
+            effects = self.unfit(worker, f"was not ready: {found.detail}", now)
         elif found.what == "live" and worker.state == "ready":
-            effects = self._unfit(worker, f"did not do its work: {found.detail}", now)
+            effects = self.unfit(worker, f"did not do its work: {found.detail}", now)
         else:
             effects = NOTHING
         return effects + self._settle(now)
 
-    def _unfit(self, worker: Worker, how: str, now: float) -> Effects:
+    def unfit(self, worker: Worker, how: str, now: float, ending: Ending | None = None) -> Effects:
         """A worker runs, but is of no use: it goes, and another one comes if it had a seat."""
         told = worker.event("unfit", reason=how)
         if self.reloading is not None and self.reloading.concerns(worker):
@@ -222,26 +222,15 @@ class Watcher:
         if seat is None:
             return (told,)
         history = restart.afterRun(seat.history, worker.ready)
-        effects = self.seats.retire(worker, now, self.seats.ending("probe"))
+        effects = self.seats.retire(worker, now, ending or self.seats.ending("probe"))
         self.past.last = Death(str(worker.names), how, -1, now)
         self.past.problem = f"{worker.names} {how}"
         seat.history, seat.vacated = history, now
         return (told, *effects, *self._later(seat, now, history))
 
-    def _aging(self, worker: Worker) -> Effects:
-        """A worker's age is limited from now on."""
-        worker.share = self.draw()
-        return self._limitAge(worker) if self.spec.max_age else NOTHING
-
-    def _limitAge(self, worker: Worker) -> Effects:
-        timer = Timer("age", self.name, worker.names.id)
-        if not self.spec.max_age:
-            return (Forget(timer),)
-        return (Wake(timer, worker.since + self.spec.max_age + self.spec.max_age_variance * worker.share),)
-
     def limited(self) -> Effects:
         """Other limits hold from now on."""
-        return joined([self._limitAge(worker) for worker in self.seats.workers.values() if worker.pid])
+        return joined([limits.again(self, worker) for worker in self.seats.workers.values() if worker.pid])
 
     def _back(self, seat: Seat, now: float) -> None:
         """A seat is taken again after its holder died."""

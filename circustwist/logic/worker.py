@@ -75,6 +75,7 @@ class Worker:
     @ivar since: when its program began to run, or was asked for.
     @ivar ready: whether it ever was.
     @ivar share: a number of at least 0 and less than 1, drawn once, by which it grows older than others.
+    @ivar said: what it says of itself, for people.
     @ivar ending: how it is ended; None as long as nobody asked for that.
     @ivar inputs: its machine.
     """
@@ -85,6 +86,7 @@ class Worker:
     since: float = 0.0
     ready: bool = False
     share: float = 0.0
+    said: str = ""
     ending: Ending | None = None
     inputs: Inputs = attrs.field(init=False, repr=False)
 

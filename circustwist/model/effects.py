@@ -126,6 +126,18 @@ class Probe:
 
 
 @attrs.frozen
+class Measure:
+    """
+    Say C{Measured} whenever a worker is seen to use so much memory, or more.
+
+    @ivar limit: in bytes; 0 to say nothing any more.
+    """
+
+    names: Names
+    limit: int
+
+
+@attrs.frozen
 class ReadStack:
     """
     Read the configuration again; answered by C{StackRead}.
@@ -185,7 +197,7 @@ class OpenStreams:
 
 Effect: TypeAlias = (
     Spawn | Probe | Signal | Wake | Forget | Publish | Record | Answer | Quit | ReadStack | ChangeSockets | KeepSockets
-    | OpenStreams | Upgrade
+    | OpenStreams | Upgrade | Measure
 )
 Effects: TypeAlias = tuple[Effect, ...]
 NOTHING: Effects = ()

@@ -58,6 +58,32 @@ class Probed:
 
 
 @attrs.frozen
+class Measured:
+    """
+    A worker uses more memory than C{Measure} allows.
+
+    @ivar size: in bytes.
+    """
+
+    names: Names
+    size: int
+
+
+@attrs.frozen
+class Noticed:
+    """
+    What a worker says of itself by its notification socket; sd_notify(3).
+
+    @ivar requests: C{X_REQUESTS=}: how many it has answered; None if it does not say.
+    @ivar status: C{STATUS=}, one line for people; None if it does not say.
+    """
+
+    names: Names
+    requests: int | None = None
+    status: str | None = None
+
+
+@attrs.frozen
 class Woken:
     """A timer that was asked for is due."""
 
@@ -177,5 +203,5 @@ class Restored:
 
 Input: TypeAlias = (
     Spawned | Refused | Exited | Probed | Woken | Asked | Adopted | Begun | Ended | StackRead | SocketsChanged
-    | NotUpgraded | Restored
+    | NotUpgraded | Restored | Measured | Noticed
 )

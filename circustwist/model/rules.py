@@ -19,6 +19,10 @@ WATCHER: tuple[Rule, ...] = (
      "allows one process, but numprocesses asks for more"),
     ("copy_path", lambda watcher: watcher.copy_path and not watcher.copy_env, "needs copy_env = True"),
     ("virtualenv", lambda watcher: watcher.virtualenv and not watcher.copy_env, "needs copy_env = True"),
+    ("max_requests", lambda watcher: watcher.max_requests and "notify" not in (watcher.ready, watcher.live),
+     "needs ready = notify or live = notify, since only a process that notifies can tell how many it has answered"),
+    ("max_memory_kill", lambda watcher: 0 < watcher.max_memory_kill <= watcher.max_memory,
+     "is not above max_memory, so that nothing would be replaced before it is killed"),
     ("live_timeout", lambda watcher: watcher.live and not watcher.live_timeout,
      "is 0, so that no look could ever succeed; e.g. 5"),
 )

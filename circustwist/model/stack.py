@@ -294,6 +294,14 @@ class Watcher:
         values.seconds, 0.0, "Age at which a process is replaced; 0 is never.", live="now", unit="s", example="1h")
     max_age_variance: float = _option(
         values.seconds, 30.0, "Up to so much is added to max_age, drawn once per process.", live="now", unit="s")
+    max_memory: int = _option(
+        values.size, 0, "Resident memory of a process (without its children), looked at every 10 s, at which it is "
+        "replaced; 0 is no limit.", live="now", unit="B", example="500MB")
+    max_memory_kill: int = _option(
+        values.size, 0, "The same, at which it is killed at once.", live="now", unit="B", example="1GB")
+    max_requests: int = _option(
+        values.natural, 0, "Replace a process that says by X_REQUESTS=n (sd_notify(3)) that it has answered so many "
+        "requests; 0 is never.", live="now", example="10000")
     essential: bool = _option(
         values.boolean, False, "The whole stack stops, with this exit code, when the watcher ends or fails.",
         live="now")

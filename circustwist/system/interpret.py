@@ -33,6 +33,7 @@ from ..model.inputs import (
     Asked,
     Exited,
     Input,
+    Measured,
     NotUpgraded,
     Probed,
     Refused,
@@ -47,6 +48,7 @@ from ..model.stack import Stack
 from . import steps
 from .interfaces import IClock, IJournal, IOutputs, IProber, ISockets, ISpawner, IWorkerProcess, IWorkerProtocol
 from .kernel import startTime
+from .memory import Meter
 from .publish import Publisher
 from .swap import Swap
 
@@ -141,9 +143,10 @@ class Interpreter:
         self._timers: dict[Timer, IDelayedCall] = {}
         self._calls: dict[int, Deferred[Mapping[str, Any]]] = {}
         self._lastCall = 0
+        self._meter = Meter(world.clock, lambda names, size: self.feed(Measured(names, size)))
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._perform: dict[type, Callable[[Any], None]] = {
-            asked.Spawn: self._spawn, asked.Probe: self._probe,
+            asked.Spawn: self._spawn, asked.Probe: self._probe, asked.Measure: self._measure,
             asked.Signal: self._signal, asked.Wake: self._wake, asked.Forget: self._forget,
             asked.Publish: self._publish, asked.Record: self._record, asked.Answer: self._answer,
             asked.Quit: self._quit, asked.ReadStack: self._readStack, asked.ChangeSockets: self._changeSockets,
@@ -232,6 +235,7 @@ class Interpreter:
     def exited(self, names: Names, status: int) -> None:
         """A worker has ended."""
         self.processes.pop(names.id, None)
+        self._meter.forget(names.id)
         self._world.prober.stop(names.id)
         self._world.outputs.ended(names)
         self.feed(Exited(names, status, self._world.outputs.last(names)))
@@ -275,6 +279,11 @@ class Interpreter:
             self.feed(Probed(effect.names, effect.what, ok, detail))
 
         self._world.prober.start(effect, process.pid, self._world.plan.streams(effect.names), told)
+
+    def _measure(self, effect: asked.Measure) -> None:
+        process = self.processes.get(effect.names.id)
+        if process is not None:
+            self._meter.limit(effect.names, process.pid, effect.limit)
 
     def _readStack(self, effect: asked.ReadStack) -> None:
         try:
@@ -357,6 +366,7 @@ class Interpreter:
         for call in self._timers.values():
             call.cancel()
         self._timers.clear()
+        self._meter.close()
         self._queue.clear()
         os.close(self._null)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from .inside import Inside, InsideCase
 from .stack import Control
@@ -70,3 +71,43 @@ class DependsTests(InsideCase):
         daemon.start()
         daemon.wait("app sees it")
         self.assertEqual((daemon.pids("db"), daemon.pids("migrate")), ([db], []))
+
+
+class LimitTests(InsideCase):
+    """Workers that are replaced for their size and for the requests that they have answered."""
+
+    def test_limits(self) -> None:
+        """A worker that says that it has answered enough is replaced, and so is one that is too large."""
+        daemon = self.inside("""
+[watcher:busy]
+cmd = PYTHON -S FOLDER/busy.py
+ready = notify
+max_requests = 5
+min_ready = 100ms
+[watcher:large]
+cmd = sleep 1000
+max_memory = 4k
+min_ready = 100ms
+""".replace("PYTHON", sys.executable))
+        (daemon.folder / "busy.py").write_text(BUSY)
+        daemon.start()
+        daemon.wait("2 watchers")
+        with Control(daemon.where) as control:
+            events = control.events(["watcher."], since=0, timeout=30)
+            reasons: dict[str, str] = {}
+            while len(reasons) < 2:
+                event = next(events)
+                if event["event"] == "replace":
+                    reasons[event["watcher"]] = event["data"]["reason"]
+        self.assertEqual(reasons["busy"], "max_requests of 5")
+        self.assertTrue(reasons["large"].startswith("max_memory of 4096 bytes, it has "), reasons)
+        self.assertIn("has done its work", {worker["said"] for worker in daemon.detail("busy")["workers"]})
+
+
+BUSY = '''import os, socket, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ["NOTIFY_SOCKET"].replace("@", chr(0)))
+s.send(b"READY=1")
+s.send(b"STATUS=has done its work" + chr(10).encode() + b"X_REQUESTS=5")
+time.sleep(1000)
+'''
