@@ -157,7 +157,8 @@ class Schedule:
         if step.actions[0] == "reload":
             return watcher.reload(now, by)
         if step.actions[0] == "stop":
-            return watcher.stop(now, watcher.ending(by))
+            again = len(step.actions) > 1 or step.operation.command == "quit"
+            return watcher.stop(now, watcher.ending(by), again)
         return NOTHING
 
     def changed(self, watcher: Watcher, before: str, now: float) -> Effects:
