@@ -110,7 +110,7 @@ class SeenTests(WorkersCase):
 
     @inlineCallbacks
     def test_serves(self) -> Any:
-        """Who never rests is seen by the connection that it has accepted; its own connections elsewhere do not count."""
+        """Who never rests is seen by a connection that it has accepted; one that it made does not count."""
         with socket.create_server(("127.0.0.1", 0)) as elsewhere:
             script = f"s = socket.create_connection(('127.0.0.1', {elsewhere.getsockname()[1]}))\n"
             pid = yield self.python(script + "while True: pass").started

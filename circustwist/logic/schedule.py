@@ -187,7 +187,8 @@ class Schedule:
     def _done(self, watcher: Watcher, step: Step, now: float) -> Effects:
         operation = step.operation
         self.lines[watcher.name.lower()].current = None
-        problem = watcher.past.stale if step.actions[0] == "reload" else watcher.past.problem
+        stale = watcher.past.stale.removeprefix("reload failed: ")
+        problem = stale if step.actions[0] == "reload" else watcher.past.problem
         if step.actions[0] != "stop" and problem:
             operation.fail(problem)
         operation.info.setdefault("watchers", {})[watcher.name] = _difference(watcher, step)

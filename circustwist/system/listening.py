@@ -91,7 +91,8 @@ def _waits(pid: int, call: _Arguments, sockets: frozenset[int]) -> bool:
 
 def _serves(pid: int, sockets: frozenset[int]) -> bool:
     """Whether a process has accepted a connection on one of these sockets."""
-    listeners, others = [], []
+    listeners: list[int] = []
+    others: list[int] = []
     for fd, link in links(pid):
         if link.startswith("socket:["):
             (listeners if int(link[8:-1]) in sockets else others).append(fd)
