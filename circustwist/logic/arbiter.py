@@ -129,7 +129,7 @@ class Arbiter(Schedule):
         stages: list[list[Step]] = []
         for watcher in self.watchers.values():
             running, wanted = input.wanted.get(watcher.name, (watcher.spec.autostart, watcher.spec.numprocesses))
-            if watcher.seats.workers:
+            if watcher.seats.workers or (watcher.name in input.wanted and running and not wanted):
                 resume(watcher)
             watcher.seats.wanted = wanted if watcher.spec.cmd else 0
             if not watcher.spec.cmd or not running:
@@ -242,7 +242,7 @@ class Arbiter(Schedule):
         effects: list[Effects] = []
         for watcher in self.watchers.values():
             ending = Ending(int(signal.SIGKILL), 0.0, watcher.spec.killMode, "quit")
-            effects.append(watcher.stop(now, ending) + self.changed(watcher, watcher.status, now))
+            effects.append(watcher.stop(now, ending, True) + self.changed(watcher, watcher.status, now))
         return joined(effects)
 
     def finished(self, operation: Operation, now: float) -> Effects:

@@ -59,7 +59,7 @@ def _settled(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
 def _stop(inputs: Inputs, watcher: Watcher, now: float, ending: Ending) -> Effects:
     forget = watcher.reloading.forget() if watcher.reloading else NOTHING
     watcher.status, watcher.reloading = "stopping", None
-    return (watcher.wish(False), *forget, *watcher.seats.clear(), *watcher.seats.retireAll(now, ending))
+    return (*forget, *watcher.seats.clear(), *watcher.seats.retireAll(now, ending))
 
 
 @_stopping.upon(Inputs.stop).loop()

@@ -170,7 +170,8 @@ class Schedule:
         if step.actions[0] == "reload":
             return watcher.reload(now, by)
         if step.actions[0] == "stop":
-            return watcher.stop(now, watcher.ending(by))
+            again = len(step.actions) > 1 or step.operation.command == "quit"
+            return watcher.stop(now, watcher.ending(by), again)
         return NOTHING
 
     def changed(self, watcher: Watcher, before: str, now: float) -> Effects:
@@ -199,7 +200,8 @@ class Schedule:
     def _done(self, watcher: Watcher, step: Step, now: float) -> Effects:
         operation = step.operation
         self.lines[watcher.name.lower()].current = None
-        problem = watcher.past.stale if step.actions[0] == "reload" else watcher.past.problem
+        stale = watcher.past.stale.removeprefix("reload failed: ")
+        problem = stale if step.actions[0] == "reload" else watcher.past.problem
         if step.actions[0] != "stop" and problem:
             operation.fail(problem)
         operation.info.setdefault("watchers", {})[watcher.name] = _difference(watcher, step)

@@ -141,9 +141,14 @@ class Watcher:
         self.past.problem = ""
         return self.inputs.start(now, by) + self._settle(now)
 
-    def stop(self, now: float, ending: Ending) -> Effects:
-        """Do not run."""
-        return self.inputs.stop(now, ending) + self._settle(now)
+    def stop(self, now: float, ending: Ending, again: bool = False) -> Effects:
+        """
+        Do not run.
+
+        @param again: whether it is to run afterwards, in this life of the supervisor or in its next.
+        """
+        told = (self.wish(False),) if not again and self.status != "stopped" else NOTHING
+        return told + self.inputs.stop(now, ending) + self._settle(now)
 
     def resize(self, now: float, wanted: int, by: str) -> Effects:
         """Run another number of processes, now or at the next start."""
