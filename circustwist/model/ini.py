@@ -46,7 +46,6 @@ UNUSED: Mapping[type, Mapping[str, str]] = {
     Watcher: {
         "executable": "Circus ignores it too; cmd names the program",
         "check_flapping": "see start_limit_burst",
-        "on_demand": "not supported yet; the watcher starts like any other",
         "stream_backend": _GONE,
         "env": "an [env:NAME] section gives a watcher its environment",
     },
@@ -319,6 +318,11 @@ class _Reader:
                 if name and name not in sockets:
                     meant = self._findings.meant(name, sockets)
                     self._findings.fatal(section.at(option), f"there is no [socket:{name}]{meant}")
+        some = (watcher.stdin_socket, *watcher.listen_fds)
+        doors = [s for s in sockets.values() if s.stream and (watcher.use_sockets or s.name in some)]
+        if watcher.on_demand and not doors:
+            self._findings.strict(section.at("on_demand"), "no process gets a socket at which a connection could start "
+                                  "it; e.g. listen_fds = web")
 
     def _command(self, section: Section, watcher: Watcher, sockets: Mapping[str, Socket]) -> None:
         """Tell of command lines that cannot be split, and of variables that stand for nothing."""
