@@ -16,8 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from circustwist.cli.find import Session
 from circustwist.cli.main import cli
 from circustwist.logic import machine, watcher, worker
+from circustwist.model.circus import UNUSED
 from circustwist.model.commands import COMMANDS
-from circustwist.model.ini import UNUSED, read
+from circustwist.model.ini import read
 from circustwist.model.reference import entries, streamEntries
 from circustwist.model.stack import STREAMS
 

@@ -104,6 +104,8 @@ def status(stack: Json, paint: Paint, folder: str, only: str = "") -> list[str]:
 def _watcher(watcher: Json, paint: Paint) -> list[str]:
     state = f"{paint(safe(watcher['status']))} {watcher['active']}/{watcher['wanted']}"
     notes = [safe(watcher["problem"])] if watcher.get("problem") else []
+    if watcher.get("asleep"):
+        notes.append("starts at the next connection")
     if watcher.get("restarts"):
         notes.append(_restarts(watcher["restarts"], watcher.get("last")))
     return [safe(watcher["name"]), state, "; ".join(notes)]

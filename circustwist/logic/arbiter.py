@@ -23,6 +23,7 @@ from ..model.inputs import (
     Ended,
     Exited,
     Input,
+    Knocked,
     NotUpgraded,
     Probed,
     Refused,
@@ -108,6 +109,14 @@ class Arbiter(Schedule):
             return self.killAll(now)
         operation = self.operations.get(timer.key)
         return self.nextStage(operation, now) if operation else NOTHING
+
+    @handle.register
+    def _(self, input: Knocked, now: float) -> Effects:
+        watcher = self.watchers.get(input.watcher.lower())
+        if watcher is None:
+            return NOTHING
+        before = watcher.status
+        return watcher.knocked(now) + self.changed(watcher, before, now)
 
     @handle.register
     def _(self, input: Adopted, now: float) -> Effects:

@@ -83,8 +83,21 @@ def reason(status: int) -> str:
     return f"exited {status >> 8}"
 
 
+def afterService(watcher: Watcher, history: History, status: int) -> History:
+    """
+    The history after a woken process ended by itself.
+
+    Short runs may be its way to serve connections one by one: as long as they
+    succeed the pause does not grow.
+    """
+    done = watcher.on_demand and code(status) in watcher.success_exit_codes
+    return attrs.evolve(history, unhealthy=min(history.unhealthy, 1)) if done else history
+
+
 def wantedAgain(watcher: Watcher, status: int) -> bool:
-    """Whether C{respawn} asks for another process after one ended by itself."""
+    """Whether another process is to be started after one ended by itself: C{respawn}; never with C{on_demand}."""
+    if watcher.on_demand:
+        return False
     if watcher.respawn == "on-failure":
         return code(status) not in watcher.success_exit_codes
     return watcher.respawn == "always"

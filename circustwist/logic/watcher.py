@@ -19,6 +19,7 @@ from ..model.events import Event
 from ..model.inputs import Exited, Probed
 from ..model.stack import Watcher as Spec
 from . import durable, restart
+from .demand import Demand
 from .readiness import Sight, live
 from .reload import Reload
 from .seats import Seat, Seats
@@ -78,6 +79,12 @@ class Inputs(Protocol):
     def reload(self, now: float, by: str) -> Effects:
         """Every process should be replaced."""
 
+    def sleep(self, now: float) -> Effects:
+        """It should run as soon as a connection waits."""
+
+    def knocked(self, now: float) -> Effects:
+        """A connection waits."""
+
     def settle(self, now: float) -> Effects:
         """Every process that is to be started was, or could not be."""
 
@@ -100,6 +107,7 @@ class Watcher:
     @ivar draw: a random number of at least 0 and less than 1.
     @ivar status: C{stopped starting active stopping failed}.
     @ivar sight: how its workers can be looked at.
+    @ivar demand: how it waits to be needed.
     @ivar past: what is told of its past.
     @ivar reloading: the reload under way; None if there is none.
     @ivar inputs: its machine.
@@ -109,6 +117,7 @@ class Watcher:
     draw: Callable[[], float]
     status: str = "stopped"
     sight: Sight = attrs.field(factory=Sight)
+    demand: Demand = attrs.field(factory=Demand)
     past: Past = attrs.field(factory=Past)
     reloading: Reload | None = None
     inputs: Inputs = attrs.field(init=False, repr=False)
@@ -137,9 +146,15 @@ class Watcher:
         return Record(durable.wanted(self.name, running, self.seats.wanted))
 
     def start(self, now: float, by: str) -> Effects:
-        """Run, or fill up what is missing."""
+        """Run, or fill up what is missing; or wait to be needed."""
         self.past.problem = ""
+        if self.spec.on_demand and not self.running and not self.seats.held:
+            return self.inputs.sleep(now)
         return self.inputs.start(now, by) + self._settle(now)
+
+    def knocked(self, now: float) -> Effects:
+        """A connection waits at one of its sockets."""
+        return self.inputs.knocked(now) + self._settle(now)
 
     def stop(self, now: float, ending: Ending, again: bool = False) -> Effects:
         """
@@ -153,7 +168,7 @@ class Watcher:
     def resize(self, now: float, wanted: int, by: str) -> Effects:
         """Run another number of processes, now or at the next start."""
         self.seats.wanted = wanted
-        return (self.wish(self.running), *self.inputs.resize(now, by), *self._settle(now))
+        return (self.wish(self.running or self.demand.asleep), *self.inputs.resize(now, by), *self._settle(now))
 
     def reload(self, now: float, by: str) -> Effects:
         """Replace every process, one after its successor has proved itself."""
@@ -287,7 +302,7 @@ class Watcher:
             return NOTHING
         self.past.last = Death(str(worker.names), restart.reason(status), status, now)
         healthy = now - worker.since >= restart.HEALTHY or (worker.ready and self.spec.ready not in ("", "after"))
-        seat.history = restart.afterRun(seat.history, healthy)
+        seat.history = restart.afterService(self.spec, restart.afterRun(seat.history, healthy), status)
         seat.vacated = now
         if not restart.wantedAgain(self.spec, status):
             return NOTHING
@@ -310,6 +325,8 @@ class Watcher:
             return self.inputs.vacant(now, self.seats.seats[timer.key], now) + self._settle(now)
         if timer.kind == "warmup":
             return self.seats.pump(now) + self._settle(now)
+        if timer.kind == "rest":
+            return self.demand.rested(self.seats)
         if timer.kind == "proof":
             return (self.reloading.prove(timer.key, now) if self.reloading else NOTHING) + self._settle(now)
         worker = self.seats.workers.get(timer.key)
@@ -335,9 +352,9 @@ class Watcher:
         if self.reloading is not None and self.reloading.over:
             effects += self._reloaded(self.reloading, now)
         if self.seats.vacated() and not (self.status == "active" and not self.seats.wanted):
-            effects += self.inputs.empty(now)
+            dozes = self.spec.on_demand and self.running
+            effects += self.inputs.sleep(now) if dozes else self.inputs.empty(now)
         return effects
-
 
     def _reloaded(self, reload: Reload, now: float) -> Effects:
         """A reload is over."""

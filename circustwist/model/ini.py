@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from . import expand, launch, values
+from .circus import UNUSED
 from .errors import Place, Problem
 from .naming import LONGEST_SOCKET_PATH, stackName
 from .reading import DEFAULT, Entry, Environments, Findings, ListFiles, OpenFile, Scope, Section, collect, shown
@@ -38,33 +39,6 @@ OPTIONS: Mapping[type, Mapping[str, tuple[Option, Any]]] = {
     cls: {name: (option, default) for name, option, default in options(cls)} for cls in _DECLARING
 }
 """Each option and its default, by class and name."""
-
-_ZMQ = "there is no ZeroMQ endpoint yet; use circustwist's own commands"
-_WEB = "there is no web console yet"
-_GONE = "Circus does not read it either"
-UNUSED: Mapping[type, Mapping[str, str]] = {
-    Settings: {
-        "endpoint": _ZMQ, "pubsub_endpoint": _ZMQ, "stats_endpoint": _ZMQ, "multicast_endpoint": _ZMQ,
-        "endpoint_owner": "the control socket belongs to the user who runs the stack; see control_group",
-        "statsd": "there is no statistics process yet",
-        "statsd_close_outputs": _GONE, "httpd_close_outputs": _GONE, "stream_backend": _GONE, "proc_name": _GONE,
-        "httpd": _WEB, "httpd_host": _WEB, "httpd_port": _WEB,
-        "check_delay": "the end of a process is noticed at once, without looking for it",
-        "loggerconfig": "Python's logging configuration is not read; see logoutput and loglevel",
-        "debug": "see loglevel", "debug_gc": "the garbage collector cannot be debugged",
-        "fqdn_prefix": "nothing is named after it",
-        "use_papa": "sockets are always held by the supervisor", "papa_endpoint": "there is no papa",
-    },
-    Socket: {"proto": "the protocol follows from the type of the socket"},
-    Watcher: {
-        "executable": "Circus ignores it too; cmd names the program",
-        "check_flapping": "see start_limit_burst",
-        "on_demand": "not supported yet; the watcher starts like any other",
-        "stream_backend": _GONE,
-        "env": "an [env:NAME] section gives a watcher its environment",
-    },
-}
-"""Options of Circus that are accepted and do nothing, each with the reason."""
 
 RLIMITS = (
     "as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
@@ -323,6 +297,11 @@ class _Reader:
                 if name and name not in sockets:
                     meant = self._findings.meant(name, sockets)
                     self._findings.fatal(section.at(option), f"there is no [socket:{name}]{meant}")
+        some = (watcher.stdin_socket, *watcher.listen_fds)
+        doors = [s for s in sockets.values() if s.stream and (watcher.use_sockets or s.name in some)]
+        if watcher.on_demand and not doors:
+            self._findings.strict(section.at("on_demand"), "no process gets a socket at which a connection could start "
+                                  "it; e.g. listen_fds = web")
 
     def _command(self, section: Section, watcher: Watcher, sockets: Mapping[str, Socket]) -> None:
         """Tell of command lines that cannot be split, and of variables that stand for nothing."""

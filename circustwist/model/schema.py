@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from . import values
-from .ini import RLIMITS, UNUSED
+from .circus import UNUSED
+from .ini import RLIMITS
 from .reference import changes
 from .stack import OUTPUTS, STREAMS, Option, Settings, Socket, Watcher, options
 

@@ -299,6 +299,9 @@ class Watcher:
         values.seconds, 0.0, "Pause between the starts of two processes.", live="now", unit="s", example="0.5")
     autostart: bool = _option(
         values.boolean, True, "Start with the stack, and by a start that names no watcher.", live="now")
+    on_demand: bool = _option(
+        values.boolean, False, "Start at the first connection to a socket that the processes are handed; when all of "
+        "them have ended by themselves, wait for the next one.", live="now")
     singleton: bool = _option(
         values.boolean, False, "At most one process.", live="now")
     respawn: str = _option(
