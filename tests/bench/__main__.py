@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
     known = {**BENCHMARKS, **DRILLS}
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--peers", type=Path, metavar="VENV", help="also measure circus, supervisor and gunicorn there")
-    parser.add_argument("--drills", action="store_true", help="the drills instead: deploys, upgrades and kills under load")
+    parser.add_argument("--drills", action="store_true", help="deploys, upgrades and kills under load instead")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}")
     options = parser.parse_args(argv)
     if wrong := set(options.names) - known.keys():
