@@ -110,7 +110,7 @@ class Announcer:
             self._over(event.by)
         elif data["command"] == "start" and event.by == "supervisor":
             self._end(*self._started())
-        elif data["state"] == "failed":
+        elif data["state"] in ("failed", "interrupted"):
             self._log.error("{text}", text=data["text"])
 
     def _progress(self, event: Event) -> None:

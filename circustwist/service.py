@@ -16,13 +16,13 @@ from typing import Any, TextIO
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, ensureDeferred, fail, maybeDeferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.defer import Deferred, ensureDeferred, fail
 from twisted.logger import Logger
 
 from . import __version__
 from .announce import Announcer, guide
 from .control.amp import ControlFactory, peer
+from .door import Door
 from .logic import durable
 from .logic.answers import About
 from .logic.arbiter import Arbiter
@@ -90,7 +90,7 @@ class Supervisor(Service):
         self._planner: Planner
         self._spawner: Spawner
         self._outputs: Outputs
-        self._control: tuple[ControlFactory, IListeningPort] | None = None
+        self._control: Door | None = None
         self._whenStopped: list[Deferred[None]] = []
         self._again = False
         self._since = 0.0
@@ -110,7 +110,8 @@ class Supervisor(Service):
         self._ends()
         self._tellDead()
         prepared.journal.compact(self._entries)
-        self.interpreter.feed(Begun(prepared.left.wanted))
+        interrupted = tuple((one.id, one.command, one.by) for one in prepared.left.operations)
+        self.interpreter.feed(Begun(prepared.left.wanted, interrupted))
 
     def _build(self) -> None:
         prepared, host = self._prepared, self._host
@@ -122,6 +123,7 @@ class Supervisor(Service):
         self._planner = planner = Planner(lambda: arbiter.stack, prepared.environ, prepared.sockets)
         planner.prober = Prober(
             host.reactor, clock, prepared.rundir.notifyPath, self._spawner, planner.plain)
+        self._outputs.hear = planner.prober.heard
         publisher = Publisher(earlier.start, earlier.last) if earlier else Publisher(uuid.uuid4().hex[:12])
         self._world = World(
             clock, self._spawner, prepared.sockets, self._outputs, prepared.journal, publisher, planner.prober, planner,
@@ -138,12 +140,8 @@ class Supervisor(Service):
         rundir = self._prepared.rundir
         groups = [rundir.controlGroup] if rundir.controlGroup >= 0 else []
         factory = ControlFactory(self.interpreter, peer(os.getuid(), groups))
-        if rundir.directory and os.path.exists(rundir.controlPath):
-            os.unlink(rundir.controlPath)
-        port = self._host.reactor.listenUNIX(rundir.controlPath, factory, backlog=128, mode=rundir.controlMode)
-        if groups:
-            os.chown(rundir.controlPath, -1, rundir.controlGroup)
-        self._control = (factory, port)
+        self._control = Door(self._host.reactor, rundir, factory)
+        self._control.open()
         rundir.claim(self._prepared.stack.path)
 
     def _adopt(self, survivor: Survivor) -> None:
@@ -230,11 +228,8 @@ class Supervisor(Service):
     def _close(self) -> None:
         self._spawner.killUnattributed()
         if self._control is not None:
-            factory, port = self._control
+            self._control.close()
             self._control = None
-            factory.close()
-            # The port unlinks its path only later, when it is gone with its folder.
-            maybeDeferred(port.stopListening).addErrback(lambda failure: failure.trap(FileNotFoundError))
         self._planner.prober.close()
         self._outputs.close()
         self._prepared.journal.close(True)

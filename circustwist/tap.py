@@ -22,15 +22,13 @@ from twisted.logger import (
     ILogObserver,
     Logger,
     LogLevel,
-    PredicateResult,
-    formatEvent,
     textFileLogObserver,
 )
 from twisted.python import usage
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
-from zope.interface import implementer
 
+from .logs import KEPT_LOGS, LEVELS, Console, opened, severe
 from .model.errors import ConfigError, WorldError
 from .model.ini import Reading, read
 from .model.naming import runtimeDirs
@@ -39,11 +37,7 @@ from .system import activation, kernel
 from .system.handover import Handover, take, unblock
 from .system.rundir import RuntimeDir
 
-LEVELS = {"critical": "critical", "error": "error", "warning": "warn", "warn": "warn", "info": "info", "debug": "debug"}
 DEFAULT_PIDFILE = "twistd.pid"
-KEPT_LOGS = 9
-"""The runtime directory may be in memory: so many older logs, of a megabyte each, are kept in it."""
-
 
 def readFile(path: str) -> bytes:
     """The bytes of a configuration file; at most so many that a larger one is refused."""
@@ -161,19 +155,6 @@ class Options(usage.Options):
         return LogLevel.lookupByName(LEVELS[named])
 
 
-def opened(path: str, kept: int | None = None) -> LogFile:
-    """
-    A file for the log.
-
-    @param kept: how many older ones are kept; None is all of them.
-    @raise SystemExit: with one line, if it cannot be written.
-    """
-    try:
-        return LogFile(os.path.basename(path), os.path.dirname(os.path.abspath(path)), maxRotatedFiles=kept)
-    except OSError as error:
-        raise SystemExit(f"circustwist: {path}: the log cannot be written: {error.strerror}") from None
-
-
 def _umask() -> int:
     """The umask as it is: twistd would set another when it becomes a daemon."""
     now = os.umask(0o077)
@@ -206,47 +187,6 @@ def _usable(reading: Reading) -> Stack:
         print(f"{count} error{'s' if count > 1 else ''}, nothing started", file=sys.stderr)
         raise SystemExit(2)
     return reading.stack
-
-
-@implementer(ILogObserver)
-class Console:
-    """
-    The log for people, on the standard output: plain lines.
-
-    Ours are shown from C{level} on, everybody else's from warnings on.
-    """
-
-    def __init__(self, level: Any) -> None:
-        self._level = level
-        # Twisted is about to put loggers in their places, which would call us again.
-        self._out = sys.stdout
-        self._failures = textFileLogObserver(sys.stderr)
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        level = event.get("log_level", LogLevel.info)
-        ours = str(event.get("log_namespace", "")).startswith("circustwist")
-        if level < (self._level if ours else LogLevel.warn):
-            return
-        if "log_failure" in event:
-            self._failures(event)
-            return
-        text = formatEvent(event)
-        if text:
-            prefix = "" if level <= LogLevel.info else f"{level.name.replace('warn', 'warning')}: "
-            with suppress(OSError):
-                self._out.write(f"{prefix}{text}\n")
-                self._out.flush()
-
-
-def severe(level: Any) -> Any:
-    """Which events a log shows: those from a level on, and whatever workers say."""
-
-    def show(event: dict[str, Any]) -> Any:
-        worker = event.get("log_namespace") == "circustwist.worker"
-        shown = worker or event.get("log_level", LogLevel.info) >= level
-        return PredicateResult.maybe if shown else PredicateResult.no
-
-    return show
 
 
 class Daemon(Service):

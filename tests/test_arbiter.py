@@ -320,6 +320,30 @@ class CommandTests(SynchronousTestCase):
         memory.obey()
         self.assertEqual((memory.status("web"), memory.running), ("active", {}))
 
+    def test_cancel(self) -> None:
+        """A reload that is cancelled replaces nobody else; who waits for it is told by whom."""
+        memory = Memory(web()).begin()
+        memory.ask("reload", name="web", waiting=True)
+        memory.advance(2)
+        memory.obey()
+        self.assertEqual(memory.ask("cancel", id=2), {})
+        memory.obey()
+        self.assertEqual(sorted(memory.running), [2, 3, 4])
+        self.assertEqual(str(memory.answers[1]), "cancelled by ann")
+        self.assertEqual(memory.timers, {})
+        self.assertEqual(str(memory.fails("cancel", id=2)), "operation 2 is cancelled")
+        memory.ask("reload", name="web")
+        self.assertEqual(len(memory.running), 4)
+
+    def test_cancelWaiting(self) -> None:
+        """An operation that waits its turn is taken out of the line."""
+        memory = Memory(web()).begin()
+        memory.ask("stop", name="web")
+        memory.ask("start", name="web")
+        memory.ask("cancel", id=3)
+        memory.obey()
+        self.assertEqual(memory.status("web"), "stopped")
+
     def test_singleton(self) -> None:
         """The number of a singleton does not change."""
         memory = Memory(web(singleton=True, numprocesses=1)).begin()
@@ -410,6 +434,14 @@ class AdoptTests(SynchronousTestCase):
         """A watcher that somebody had stopped stays stopped, and one with another number keeps that."""
         memory = Memory(web(), Watcher("api", cmd="api")).begin(web=(False, 3), api=(True, 2))
         self.assertEqual((memory.status("web"), memory.status("api"), len(memory.running)), ("stopped", "active", 2))
+
+    def test_interrupted(self) -> None:
+        """What the earlier supervisor was doing is told as interrupted."""
+        memory = Memory(web())
+        memory.feed(Begun({}, ((7, "reload", "bob"),)))
+        (told,) = memory.ask("operation", id=7)["operations"]
+        self.assertEqual((told["state"], told["by"], told["command"]), ("interrupted", "bob", "reload"))
+        self.assertEqual(memory.ask("restart", name="web")["operation"], 9)
 
     def test_killedMeanwhile(self) -> None:
         """What was to run again after a restart, or after the supervisor itself was stopped, is recorded as such."""

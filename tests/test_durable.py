@@ -40,6 +40,8 @@ sane = st.one_of(
     st.builds(durable.sockets, st.dictionaries(texts, inodes, max_size=3)),
     st.builds(durable.reloaded, st.sampled_from(["a", "b"]), st.integers(0, 3)),
     st.builds(durable.serial, st.integers(1, 20)),
+    st.builds(durable.began, st.integers(1, 3), texts, texts),
+    st.builds(durable.finished, st.integers(1, 3)),
 )
 entries = st.lists(sane | st.builds(lambda kind, rest: {**rest, "kind": kind}, st.sampled_from(KINDS), likely))
 
@@ -66,7 +68,10 @@ def lefts(draw: st.DrawFn) -> Left:
             generations[worker.names.watcher] = max(known, worker.names.generation)
     wanted = draw(st.dictionaries(texts, st.tuples(st.booleans(), st.integers(0, 99)), max_size=3))
     sockets = draw(st.dictionaries(texts, inodes, max_size=3))
-    return Left(workers, wanted, sockets, max([0, *ids]) + draw(st.integers(1, 9)), generations)
+    operations = draw(st.lists(
+        st.builds(durable.LeftOperation, st.integers(1, 99), texts, texts), unique_by=lambda one: one.id, max_size=3))
+    serial = max([0, *ids]) + draw(st.integers(1, 9))
+    return Left(workers, wanted, sockets, serial, generations, tuple(operations))
 
 
 class ReplayTests(SynchronousTestCase):

@@ -28,7 +28,12 @@ class Source:
     pid: int = 4711
     output: int = 1
     rest: bytes = b""
+    tail: list[bytes] = attrs.field(factory=list)
     resumed: int = 0
+
+    def told(self, whole: list[bytes]) -> None:
+        """Keep them."""
+        self.tail = whole
 
     def fileno(self) -> int:
         """The reading end."""

@@ -29,6 +29,7 @@ LONGEST_UPGRADE = 30.0
 _COLOURS = {
     "active": 32, "ready": 32, "running": 32, "done": 32,
     "starting": 33, "stopping": 33, "backoff": 33, "degraded": 33, "superseded": 33,
+    "cancelled": 33, "interrupted": 31,
     "failed": 31,
 }
 
@@ -212,15 +213,12 @@ def counted(number: int, word: str) -> str:
 
 def options(name: str) -> list[dict[str, Any]]:
     """What is known of an option of the ini, in each kind of section that has it."""
-    from ..model.stack import Settings, Socket, Watcher
-    from ..model.stack import options as declared
+    from ..model.reference import find
 
-    live = {"now": "at once", "reload": "for new workers", "restart": "at the next start"}
     return [
-        {"section": title, "option": name, "doc": option.doc, "default": default, "unit": option.unit,
-         "example": option.example, "changes": live[option.live]}
-        for title, cls in (("watcher", Watcher), ("socket", Socket), ("circus", Settings))
-        for key, option, default in declared(cls) if key == name.lower()
+        {"section": entry.section, "option": entry.name, "doc": entry.option.doc, "default": entry.default,
+         "shown": entry.shown, "unit": entry.option.unit, "example": entry.option.example, "changes": entry.changes}
+        for entry in find(name)
     ]
 
 
@@ -229,15 +227,8 @@ def optionLines(found: Sequence[Json]) -> list[str]:
     return [line for option in found for line in (
         f"[{option['section']}] {option['option']}", f"  {option['doc']}",
         *(f"  {line}" for line in aligned([(word, text) for word, text in (
-            ("default", _default(option)), ("e.g.", option["example"]), ("a change counts", option["changes"]),
+            ("default", option["shown"]), ("e.g.", option["example"]), ("a change counts", option["changes"]),
         ) if text])))]
-
-
-def _default(option: Json) -> str:
-    default, unit = option["default"], option["unit"]
-    if default in (None, "", ()):
-        return "none"
-    return f"{default:g} {unit}".rstrip() if isinstance(default, float) else f"{default} {unit}".rstrip()
 
 
 @attrs.define

@@ -80,7 +80,7 @@ class Arbiter(Schedule):
 
     @handle.register
     def _(self, input: Exited, now: float) -> Effects:
-        return self._about(input.names, now, lambda watcher, worker: watcher.exited(worker, now, input.status))
+        return self._about(input.names, now, lambda watcher, worker: watcher.exited(worker, now, input))
 
     @handle.register
     def _(self, input: Probed, now: float) -> Effects:
@@ -136,7 +136,8 @@ class Arbiter(Schedule):
                 stages += [[Step(watcher.name, deque[Action](["stop"]))]] if watcher.seats.workers else []
             else:
                 stages.append([Step(watcher.name, deque[Action](["start"]))])
-        return self.begin(self.operations.new("start", "supervisor", stages), now)
+        interrupted = self.operations.interrupt(input.interrupted, now)
+        return interrupted + self.begin(self.operations.new("start", "supervisor", stages), now)
 
     @handle.register
     def _(self, input: Ended, now: float) -> Effects:
@@ -150,7 +151,7 @@ class Arbiter(Schedule):
     def reconfigure(self, change: Change) -> Effects:
         """Read the configuration and apply it."""
         self.changes[change.operation.id] = change
-        return (change.operation.event(f"{change.operation.command} begins"), ReadStack(change.operation.id))
+        return (*change.operation.begun(), ReadStack(change.operation.id))
 
     @handle.register
     def _(self, input: StackRead, now: float) -> Effects:
@@ -201,7 +202,7 @@ class Arbiter(Schedule):
     def upgrade(self, operation: Operation) -> Effects:
         """Become the installed version."""
         restarts = {watcher.name: watcher.past.restarts for watcher in self.watchers.values()}
-        return (operation.event("upgrade begins"), Upgrade(operation.json(), restarts))
+        return (*operation.begun(), Upgrade(operation.json(), restarts))
 
     @handle.register
     def _(self, input: NotUpgraded, now: float) -> Effects:

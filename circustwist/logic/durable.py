@@ -50,6 +50,19 @@ class LeftWorker:
 
 
 @attrs.frozen
+class LeftOperation:
+    """
+    An operation that had begun and not ended.
+
+    @ivar by: who had asked for it.
+    """
+
+    id: int
+    command: str
+    by: str
+
+
+@attrs.frozen
 class Left:
     """
     What an earlier supervisor left behind.
@@ -61,6 +74,7 @@ class Left:
     @ivar nextId: the lowest serial that no worker has had.
     @ivar generations: how many reloads each watcher had seen, without those
         that had seen none.
+    @ivar operations: those that were under way, in the order of their begin.
     """
 
     workers: tuple[LeftWorker, ...] = ()
@@ -68,6 +82,7 @@ class Left:
     sockets: Mapping[str, int] = attrs.field(factory=dict, hash=False)
     nextId: int = 1
     generations: Mapping[str, int] = attrs.field(factory=dict, hash=False)
+    operations: tuple[LeftOperation, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there are workers to look for."""
@@ -112,6 +127,16 @@ def reloaded(watcher: str, generation: int) -> Entry:
     return {"kind": "reloaded", "watcher": watcher, "generation": generation}
 
 
+def began(id: int, command: str, by: str) -> Entry:
+    """An operation has begun."""
+    return {"kind": "began", "id": id, "command": command, "by": by}
+
+
+def finished(id: int) -> Entry:
+    """An operation has ended."""
+    return {"kind": "finished", "id": id}
+
+
 def serial(nextId: int) -> Entry:
     """Every serial below this one was used."""
     return {"kind": "serial", "next": nextId}
@@ -124,6 +149,7 @@ def snapshot(left: Left) -> list[Entry]:
     entries += [wanted(watcher, *state) for watcher, state in left.wanted.items()]
     if left.sockets:
         entries.append(sockets(left.sockets))
+    entries += [began(operation.id, operation.command, operation.by) for operation in left.operations]
     for worker in left.workers:
         entries.append(intent(worker.names))
         if worker.pid:
@@ -185,6 +211,7 @@ class _Replay:
         self.wanted: dict[str, tuple[bool, int]] = {}
         self.sockets: dict[str, int] = {}
         self.generations: dict[str, int] = {}
+        self.operations: dict[int, LeftOperation] = {}
         self.nextId = 1
 
     def take(self, entry: Mapping[str, Any]) -> None:
@@ -198,7 +225,9 @@ class _Replay:
 
     def result(self) -> Left:
         """What it adds up to."""
-        return Left(tuple(self.workers.values()), self.wanted, self.sockets, self.nextId, self.generations)
+        return Left(
+            tuple(self.workers.values()), self.wanted, self.sockets, self.nextId, self.generations,
+            tuple(self.operations.values()))
 
     def _intent(self, entry: Mapping[str, Any]) -> None:
         names = Names(
@@ -246,10 +275,19 @@ class _Replay:
         if generation > self.generations.get(watcher, 0) and len(self.generations) < MOST:
             self.generations[watcher] = generation
 
+    def _began(self, entry: Mapping[str, Any]) -> None:
+        id = _whole(entry["id"], 1, _SERIAL)
+        if id in self.operations or len(self.operations) >= MOST:
+            raise _Nonsense
+        self.operations[id] = LeftOperation(id, _name(entry["command"]), _name(entry["by"]))
+
+    def _finished(self, entry: Mapping[str, Any]) -> None:
+        del self.operations[_whole(entry["id"], 1, _SERIAL)]
+
     def _serial(self, entry: Mapping[str, Any]) -> None:
         self.nextId = max(self.nextId, _whole(entry["next"], 1, _SERIAL + 1))
 
     _KINDS = {
         "intent": _intent, "spawned": _spawned, "gone": _gone, "wanted": _wanted, "sockets": _sockets,
-        "reloaded": _reloaded, "serial": _serial,
+        "reloaded": _reloaded, "serial": _serial, "began": _began, "finished": _finished,
     }

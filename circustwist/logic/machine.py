@@ -125,7 +125,7 @@ _ignore(_active, Inputs.settle)
 _ignore(_stopping, Inputs.start, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail)
 _ignore(_failed, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
 
-_machine = _builder.build()
+MACHINE = _builder.build()
 
 
 def newWatcher(spec: Spec, serial: Callable[[], int], draw: Callable[[], float], handed: bool = False) -> Watcher:
@@ -137,11 +137,11 @@ def newWatcher(spec: Spec, serial: Callable[[], int], draw: Callable[[], float],
     @param handed: whether its workers are handed a socket on which connections are accepted.
     """
     watcher = Watcher(Seats(spec, serial, spec.numprocesses), draw, sight=Sight(handed))
-    watcher.inputs = _machine(watcher)
+    watcher.inputs = MACHINE(watcher)
     return watcher
 
 
 def resume(watcher: Watcher) -> None:
     """Make a watcher one whose workers run already."""
     watcher.status = "active"
-    watcher.inputs = _machine(watcher, _active)
+    watcher.inputs = MACHINE(watcher, _active)

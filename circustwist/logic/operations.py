@@ -15,9 +15,10 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from ..model.effects import Answer, Effects, Publish
+from ..model.effects import Answer, Effects, Publish, Record
 from ..model.errors import OperationFailed
 from ..model.events import Event
+from . import durable
 
 Action: TypeAlias = Literal["start", "stop", "settle", "reload"]
 OPPOSITE: Mapping[str, tuple[str, ...]] = {"start": ("stop",), "stop": ("start", "reload")}
@@ -60,7 +61,7 @@ class Operation:
     @ivar by: who asked.
     @ivar stages: those to come; each is a list of steps.
     @ivar open: the steps of the stage at hand that are not done.
-    @ivar state: C{running done failed superseded}.
+    @ivar state: C{running done failed superseded interrupted cancelled}.
     @ivar reason: why it failed; empty if it did not.
     @ivar info: what came of it.
     @ivar calls: who waits for the end of it, and the command by which they do.
@@ -91,6 +92,10 @@ class Operation:
         return Publish(Event("operation", by=self.by, data={
             "id": self.id, "command": self.command, "state": self.state, "watcher": watcher,
             "done": done, "total": total, "text": text}))
+
+    def begun(self) -> Effects:
+        """What is recorded and told at its begin."""
+        return (Record(durable.began(self.id, self.command, self.by)), self.event(f"{self.command} begins"))
 
     def answers(self) -> Effects:
         """What those who wait are told at the end."""
@@ -150,6 +155,14 @@ class Line:
             return self.current
         return None
 
+    def leave(self, operation: Operation) -> bool:
+        """Take an operation's steps out; whether one was at hand."""
+        self.waiting = deque(step for step in self.waiting if step.operation is not operation)
+        if self.current is None or self.current.operation is not operation:
+            return False
+        self.current = None
+        return True
+
     def clear(self) -> list[Step]:
         """Everything is called off; what that was."""
         steps = [*([self.current] if self.current else []), *self.waiting]
@@ -197,7 +210,18 @@ class Operations:
         operation.open.clear()
         self._prune(now)
         text = f"{operation.command} {operation.state}"
-        return (operation.event(f"{text}: {operation.reason}" if operation.reason else text), *operation.answers())
+        told = operation.event(f"{text}: {operation.reason}" if operation.reason else text)
+        return (Record(durable.finished(operation.id)), told, *operation.answers())
+
+    def interrupt(self, left: Iterable[tuple[int, str, str]], now: float) -> Effects:
+        """What an earlier supervisor was doing when it was killed came to nothing, or only in part."""
+        effects: list[Effects] = []
+        for id, command, by in left:
+            if id not in self._byId:
+                operation = self.restore({"id": id, "command": command, "by": by})
+                operation.fail("the supervisor was killed before it was done")
+                effects.append(self.finish(operation, now, "interrupted"))
+        return tuple(effect for some in effects for effect in some)
 
     def _prune(self, now: float) -> None:
         for id, operation in list(self._byId.items()):

@@ -158,6 +158,16 @@ class Requests:
             return NOTHING
         return (Answer(asked.call, {"operations": [operation.json()]}),)
 
+    def _cancel(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        operation = self.arbiter.operations.get(arguments["id"])
+        if operation is None:
+            raise NotFound(f"operation {arguments['id']} not found")
+        if operation.finished is not None:
+            raise Conflict(f"operation {operation.id} is {operation.state}")
+        if operation.command in ("quit", "upgrade"):
+            raise Conflict(f"{operation.command} cannot be cancelled")
+        return (*self.arbiter.cancel(operation, asked.who.name, now), Answer(asked.call, {}))
+
     # Changing
 
     def _start(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:

@@ -107,7 +107,7 @@ class Schedule:
 
     def begin(self, operation: Operation, now: float) -> Effects:
         """Begin an operation."""
-        return (operation.event(f"{operation.command} begins"), *self.nextStage(operation, now))
+        return operation.begun() + self.nextStage(operation, now)
 
     def nextStage(self, operation: Operation, now: float) -> Effects:
         """Begin the next stage of an operation, or end it."""
@@ -137,6 +137,19 @@ class Schedule:
                 operation.fail(f"{operation.command} of {step.watcher} was superseded")
                 effects.append(self.operations.finish(operation, now, "superseded"))
         return joined(effects)
+
+    def cancel(self, operation: Operation, by: str, now: float) -> Effects:
+        """Do no more of an operation; what is done stays done, and a new configuration is undone."""
+        watchers = [self.watchers[name] for name, line in self.lines.items()
+                    if line.current is not None and line.current.operation is operation]
+        if operation.command == "reloadconfig":
+            operation.fail(f"cancelled by {by}")
+            return joined([watcher.cancel(now, by) + self._check(watcher, now) for watcher in watchers])
+        for line in self.lines.values():
+            line.leave(operation)
+        operation.fail(f"cancelled by {by}")
+        effects = self.operations.finish(operation, now, "cancelled")
+        return effects + joined([watcher.cancel(now, by) + self._turn(watcher, now) for watcher in watchers])
 
     def _turn(self, watcher: Watcher, now: float) -> Effects:
         """Do what is next in a watcher's line, as far as it can be done at once."""

@@ -16,7 +16,7 @@ import attrs
 from ..model.effects import NOTHING, Effects, Publish, Record, Timer, Wake
 from ..model.errors import SpawnProblem
 from ..model.events import Event
-from ..model.inputs import Probed
+from ..model.inputs import Exited, Probed
 from ..model.stack import Watcher as Spec
 from . import durable, restart
 from .readiness import Sight, live
@@ -159,6 +159,12 @@ class Watcher:
         """Replace every process, one after its successor has proved itself."""
         return self.inputs.reload(now, by) + self._settle(now)
 
+    def cancel(self, now: float, by: str) -> Effects:
+        """Replace nobody else; a reload that is under way has failed."""
+        if self.reloading is None:
+            return NOTHING
+        return self.reloading.fail(f"cancelled by {by}", now) + self._settle(now)
+
     def ending(self, by: str) -> Ending:
         """How its workers are ended with the options as they are now."""
         return self.seats.ending(by)
@@ -255,14 +261,16 @@ class Watcher:
             effects += self._later(seat, now, short if problem.shortage else seat.history)
         return effects + self._settle(now)
 
-    def exited(self, worker: Worker, now: float, status: int) -> Effects:
+    def exited(self, worker: Worker, now: float, end: Exited) -> Effects:
         """A worker has ended."""
+        status, said = end.status, f": {end.last}" if end.last else ""
         planned = worker.ending is not None
         effects = worker.inputs.exited(now, status)
         seat = self.seats.remove(worker)
         if not planned and seat is not None:
             effects += self._died(worker, seat, now, status)
-        effects += self._successorFailed(worker, f"{restart.reason(status)} after {now - worker.since:.1f} s", now)
+        how = f"{restart.reason(status)} after {now - worker.since:.1f} s{said}"
+        effects += self._successorFailed(worker, how, now)
         return effects + self._settle(now)
 
     def _successorFailed(self, worker: Worker, how: str, now: float) -> Effects:

@@ -117,6 +117,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("operation", "What became of an operation.", (
         Argument("id", "whole", "Its id; 0 is all of them.", 0), _WAITING,
     ), answer={"operations": "id, command, state, steps and outcome of each"}),
+    Command("cancel", "Do no more of an operation; what is done stays.", (
+        Argument("id", "whole", "Its id."),
+    ), "operator"),
     Command("upgrade", "Become the installed version of circustwist; processes and sockets stay.", (_WAITING,),
             "admin", True, _OPERATION),
     Command("quit", "Stop everything and end the supervisor.", (_WAITING,), "admin", True, _OPERATION),

@@ -19,10 +19,23 @@ from . import expand, launch, values
 from .errors import Place, Problem
 from .naming import LONGEST_SOCKET_PATH, stackName
 from .reading import DEFAULT, Entry, Environments, Findings, ListFiles, OpenFile, Scope, Section, collect, shown
-from .stack import NO_STREAM, Option, Settings, Socket, Stack, Stream, Watcher, options
+from .stack import (
+    NO_STREAM,
+    OUTPUTS,
+    STREAMS,
+    FileStream,
+    Option,
+    Settings,
+    Socket,
+    Stack,
+    Stream,
+    Watcher,
+    options,
+)
 
+_DECLARING = (Settings, Socket, Watcher, *STREAMS.values())
 OPTIONS: Mapping[type, Mapping[str, tuple[Option, Any]]] = {
-    cls: {name: (option, default) for name, option, default in options(cls)} for cls in (Settings, Socket, Watcher)
+    cls: {name: (option, default) for name, option, default in options(cls)} for cls in _DECLARING
 }
 """Each option and its default, by class and name."""
 
@@ -53,14 +66,6 @@ UNUSED: Mapping[type, Mapping[str, str]] = {
 }
 """Options of Circus that are accepted and do nothing, each with the reason."""
 
-STREAMS: Mapping[str, Mapping[str, values.Converter]] = {
-    "FileStream": {
-        "filename": values.text, "max_bytes": values.size, "backup_count": values.natural, "time_format": values.text,
-    },
-    "StdoutStream": {"time_format": values.text},
-}
-"""The settings of each kind of stream."""
-
 RLIMITS = (
     "as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
     "sigpending", "stack",
@@ -71,7 +76,6 @@ LONGEST_COMMAND = 128 * 1024
 """Characters; execve(2) takes no word that is longer."""
 
 _COMMAND = ("cmd", "args", "shell_args")
-_OUTPUTS = ("stdout_stream", "stderr_stream")
 _PLAIN_HEADS = ("circus", "env")
 _NAMED_HEADS = ("watcher", "socket", "env", "plugin")
 _SOCKET_NAMES = ("stdin_socket", "listen_fds")
@@ -86,7 +90,7 @@ _CANDIDATES: Mapping[type, tuple[str, ...]] = {
     Watcher: (
         *OPTIONS[Watcher],
         *(f"rlimit_{name}" for name in RLIMITS),
-        *(f"{output}.{name}" for output in _OUTPUTS for name in ("class", *STREAMS["FileStream"])),
+        *(f"{output}.{name}" for output in OUTPUTS for name in ("class", *OPTIONS[FileStream])),
     ),
 }
 
@@ -186,7 +190,7 @@ class _Reader:
             free = [entry for entry in section.entries.values() if _free(entry.option)]
             self._unknown(section, Watcher, free)
             given = self._values(section, Watcher, scope)
-            given.update((output, self._stream(section, output, scope)) for output in _OUTPUTS)
+            given.update((output, self._stream(section, output, scope)) for output in OUTPUTS)
             rlimits = self._rlimits(section, scope)
             extra = {entry.option: scope.expand(entry) for entry in free}
             watcher = Watcher(name, section.place, scope.env, rlimits, extra, **given)
@@ -294,7 +298,7 @@ class _Reader:
         return Stream(kind, settings)
 
     def _streamSettings(self, kind: str, given: Mapping[str, Entry], scope: Scope) -> dict[str, str]:
-        known = STREAMS[kind]
+        known = OPTIONS[STREAMS[kind]]
         found = {}
         for name, entry in given.items():
             if name == "refresh_time":
@@ -303,8 +307,8 @@ class _Reader:
                 meant = self._findings.meant(name, known)
                 tell = self._findings.strict if meant else self._findings.warn
                 tell(entry, f"unknown option of {kind}{meant or '; it has no effect'}")
-            elif self._converted(entry, known[name], scope) is not None:
-                found[name] = scope.expand(entry, known[name])
+            elif self._converted(entry, known[name][0].convert, scope) is not None:
+                found[name] = scope.expand(entry, known[name][0].convert)
         return found
 
     def _obey(self, section: Section, value: Any, rules: Iterable[Rule]) -> None:
@@ -354,7 +358,7 @@ class _Reader:
 
 def _free(option: str) -> bool:
     """Whether a watcher's option is neither declared nor a limit nor a stream's."""
-    return option not in OPTIONS[Watcher] and not option.startswith("rlimit_") and option.split(".")[0] not in _OUTPUTS
+    return option not in OPTIONS[Watcher] and not option.startswith("rlimit_") and option.split(".")[0] not in OUTPUTS
 
 
 def _now(section: Section, cls: type, option: str) -> str:

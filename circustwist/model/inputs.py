@@ -35,10 +35,12 @@ class Exited:
     A worker has ended, and whatever it left behind is killed.
 
     @ivar status: as waitpid(2) gives it.
+    @ivar last: the last lines that it wrote; empty if they are not known.
     """
 
     names: Names
     status: int
+    last: str = ""
 
 
 @attrs.frozen
@@ -109,9 +111,11 @@ class Begun:
 
     @ivar wanted: for each watcher that an earlier supervisor left: whether it
         should run, and with how many processes.
+    @ivar interrupted: what it was doing: id, command and asker of each operation.
     """
 
     wanted: Mapping[str, tuple[bool, int]] = attrs.field(factory=dict, hash=False)
+    interrupted: tuple[tuple[int, str, str], ...] = ()
 
 
 @attrs.frozen

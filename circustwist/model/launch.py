@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import attrs
@@ -125,19 +126,29 @@ def _shown(value: object) -> str:
     return "" if value is None else str(value)
 
 
+@lru_cache(maxsize=64)
+def _words(text: str) -> tuple[str, ...]:
+    """
+    The words of a command line.
+
+    @raise ValueError: if it cannot be split.
+    """
+    return tuple(shlex.split(text))
+
+
 def _argv(watcher: Watcher, names: dict[str, str]) -> tuple[str, ...]:
     """
     The words of the command line.
 
     @raise ValueError: if it cannot be split, e.g. for a quote that is not closed.
     """
-    words = shlex.split(expand.worker(watcher.cmd, names))
+    words = list(_words(expand.worker(watcher.cmd, names)))
     if isinstance(watcher.args, str):
-        words += shlex.split(expand.worker(watcher.args, names))
+        words += _words(expand.worker(watcher.args, names))
     else:
         words += [expand.worker(word, names) for word in watcher.args]
     if watcher.shell:
-        more = shlex.split(expand.worker(watcher.shell_args, names))
+        more = _words(expand.worker(watcher.shell_args, names))
         return ("/bin/sh", "-c", shlex.join(words), *more)
     return tuple(words)
 
@@ -176,8 +187,9 @@ def plan(watcher: Watcher, names: Names, stack: str, numbers: Mapping[str, int],
         numbers = {**numbers, **{name: FIRST_SOCKET + n for n, name in enumerate(watcher.listen_fds)}}
     if watcher.listen_fds:
         env |= {"LISTEN_FDS": str(len(watcher.listen_fds)), "LISTEN_FDNAMES": ":".join(watcher.listen_fds)}
+    expands = any("$" in text or "((" in text for text in (watcher.cmd, str(watcher.args), watcher.shell_args))
     return Launch(
-        argv=_argv(watcher, variables(watcher, names, env, numbers)),
+        argv=_argv(watcher, variables(watcher, names, env, numbers) if expands else {}),
         env=env,
         descriptors=_descriptors(watcher, numbers),
         cwd=watcher.working_dir,

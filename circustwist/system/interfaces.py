@@ -75,12 +75,12 @@ class IWorkerProcess(Interface):
 class ISpawner(Interface):
     """Makes processes, and tells of their end."""
 
-    def spawn(protocol: Any, launch: Launch, descriptors: Mapping[int, int]) -> None:
+    def spawn(protocol: Any, launch: Launch, childFDs: Mapping[int, int]) -> None:
         """
         Start a process.
 
         @param protocol: an L{IWorkerProtocol}; told asynchronously.
-        @param descriptors: for each descriptor of the child the one of ours
+        @param childFDs: for each descriptor of the child the one of ours
             that it is a copy of; exactly these are open in it.  They may be
             closed when this returns.
         """
@@ -151,6 +151,12 @@ class IOutputs(Interface):
     def started(names: Names, pid: int) -> None:
         """The worker runs; lines may carry its pid from now on."""
 
+    def last(names: Names) -> str:
+        """
+        The last lines that a worker wrote, standard error first; to be asked
+        once, at its end.  Those that went into a file as raw bytes are not known.
+        """
+
     def ended(names: Names) -> None:
         """
         The worker has ended, or was never started: drain its pipes, which
@@ -201,6 +207,9 @@ class IProber(Interface):
         @param told: called once, never before this returns, with whether it
             is ready (or lives) and why not.
         """
+
+    def heard(names: Names, line: bytes) -> None:
+        """A worker has written a line; harmless if nobody looks for any."""
 
     def stop(id: int) -> None:
         """End all probes of a worker and forget what was made for it; harmless if there is none."""

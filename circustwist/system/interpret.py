@@ -16,7 +16,9 @@ from typing import Any, Protocol
 
 import attrs
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -94,23 +96,31 @@ class World:
 
 
 @implementer(IWorkerProtocol)
-class WorkerProtocol:
+class WorkerProtocol(ProcessProtocol):
     """Turns what happens to one process into inputs."""
 
-    __slots__ = ("__provides__", "_interpreter", "_names")
+    transport: Any
 
     def __init__(self, interpreter: Interpreter, names: Names) -> None:
         self._interpreter = interpreter
         self._names = names
 
     def spawned(self, process: IWorkerProcess) -> None:
-        self._interpreter.spawned(self._names, process)
+        self.makeConnection(process)
+
+    def connectionMade(self) -> None:
+        """Its program runs."""
+        self._interpreter.spawned(self._names, self.transport)
 
     def refused(self, problem: SpawnProblem) -> None:
         self._interpreter.refused(self._names, problem)
 
     def exited(self, status: int) -> None:
-        self._interpreter.exited(self._names, status)
+        self.processExited(Failure(ProcessTerminated(status=status) if status else ProcessDone(status)))
+
+    def processExited(self, reason: Failure) -> None:
+        """It has ended; what is left in its pipes is the business of L{IOutputs}."""
+        self._interpreter.exited(self._names, getattr(reason.value, "status", -1))
 
 
 class Interpreter:
@@ -224,7 +234,7 @@ class Interpreter:
         self.processes.pop(names.id, None)
         self._world.prober.stop(names.id)
         self._world.outputs.ended(names)
-        self.feed(Exited(names, status))
+        self.feed(Exited(names, status, self._world.outputs.last(names)))
 
     def adopt(self, names: Names, pid: int, pidfd: int, launch: Launch, ends: Mapping[int, int]) -> None:
         """
@@ -244,8 +254,8 @@ class Interpreter:
         mine: list[int] = []
         try:
             launch = self._world.plan(names)
-            descriptors = {fd: self._source(names, source, mine) for fd, source in launch.descriptors.items()}
-            self._world.spawner.spawn(WorkerProtocol(self, names), launch, descriptors)
+            childFDs = {fd: self._source(names, source, mine) for fd, source in launch.descriptors.items()}
+            self._world.spawner.spawn(WorkerProtocol(self, names), launch, childFDs)
         except OSError as error:
             self.refused(names, SpawnProblem("descriptors", error.errno or 0, error.strerror or str(error)))
         except steps.Refused as refused:

@@ -26,7 +26,13 @@ from ..model.stack import Stream, Watcher
 from .files import FileStore, Gate, LogFile, available, realPath, reason
 from .handover import End
 from .interfaces import IOutputs
-from .sinks import ISink, Logged, Passed, Raw, Stamped, standard
+from .sinks import ISink, Kept, Logged, Passed, Raw, Stamped, standard
+
+Hear: TypeAlias = Callable[[Names, bytes], None]
+TOLD = 3
+"""So many of a worker's last lines are remembered,"""
+LONGEST_TOLD = 200
+"""and so many bytes of each."""
 
 _Key: TypeAlias = tuple[int, int]
 """A worker's id and the number of its output."""
@@ -44,10 +50,12 @@ class Pipe:
     @ivar output: 1 or 2.
     @ivar pid: the worker's; 0 is not known yet.
     @ivar rest: the beginning of a line whose end has not come.
+    @ivar tail: the last lines that came; None when nobody will ask for them.
+    @ivar tails: where they go when it is closed.
     @ivar sink: what it is emptied into.
     """
 
-    __slots__ = ("_all", "_fd", "_reactor", "names", "output", "pid", "rest", "sink")
+    __slots__ = ("_all", "_fd", "_hear", "_reactor", "names", "output", "pid", "rest", "sink", "tail", "tails")
 
     def __init__(
         self, reactor: IReactorFDSet, names: Names, output: int, end: int, sink: ISink, all: dict[_Key, Pipe]
@@ -64,6 +72,9 @@ class Pipe:
         self.output = output
         self.pid = 0
         self.rest = b""
+        self.tail: list[bytes] | None = []
+        self.tails: dict[_Key, list[bytes]] = {}
+        self._hear: Hear | None = None
         self.sink = sink
         all[names.id, output] = self
 
@@ -102,6 +113,18 @@ class Pipe:
         if self.sink.gate.ready:
             self.sink.finish(self)
 
+    def told(self, whole: list[bytes]) -> None:
+        """The worker has written these lines."""
+        if self.tail is not None:
+            self.tail = [line[:LONGEST_TOLD] for line in whole[-TOLD:]]
+        if self._hear is not None:
+            for line in whole:
+                self._hear(self.names, line)
+
+    def heardBy(self, hear: Hear) -> None:
+        """Let somebody hear each line."""
+        self._hear = hear
+
     def moved(self, sink: ISink) -> None:
         """Empty it into another sink from now on."""
         self.sink.finish(self)
@@ -123,12 +146,18 @@ class Pipe:
             self.sink.finish(self)
             os.close(self._fd)
             self._fd = -1
+            if self.tail:
+                self.tails[self.names.id, self.output] = self.tail
             del self._all[self.names.id, self.output]
 
 
 @implementer(IOutputs)
 class Outputs:
-    """All pipes, and the sinks that they are emptied into."""
+    """
+    All pipes, and the sinks that they are emptied into.
+
+    @ivar hear: told of each line of the workers of whom C{open} said so.
+    """
 
     def __init__(
         self, reactor: IReactorFDSet, clock: IReactorTime, stdout: int | None = 1,
@@ -146,12 +175,16 @@ class Outputs:
         self._clock = clock
         self._stdout = stdout
         self._wall = wall
+        self.hear: Hear | None = None
         self._standard: Passed | Logged | None = None
         self._sinks: dict[tuple[str, int], ISink] = {}
         self._files: dict[str, FileStore] = {}
+        self._heard: set[str] = set()
+        self._tails: dict[_Key, list[bytes]] = {}
         self._pipes: dict[_Key, Pipe] = {}
 
     def open(self, watcher: Watcher) -> None:
+        (self._heard.add if _heard(watcher) else self._heard.discard)(watcher.name)
         streams = {1: watcher.stdout_stream, 2: watcher.stderr_stream}
         try:
             made = {fd: self._sink(watcher, fd, stream) for fd, stream in streams.items() if _filed(stream)}
@@ -178,7 +211,9 @@ class Outputs:
         store.file.maxBytes = values.size(stream.settings.get("max_bytes", "0"))
         store.file.backups = values.natural(stream.settings.get("backup_count", "0"))
         timeFormat = stream.settings.get("time_format")
-        return Stamped(store, timeFormat, self._wall) if timeFormat else Raw(store)
+        if timeFormat:
+            return Stamped(store, timeFormat, self._wall)
+        return Kept(store) if _heard(watcher) else Raw(store)
 
     def _store(self, path: str) -> FileStore:
         """The one store of a file; raises OSError if it cannot be opened."""
@@ -218,7 +253,11 @@ class Outputs:
         return child
 
     def _add(self, names: Names, fd: int, end: int) -> Pipe:
-        return Pipe(self._reactor, names, fd, end, self._of(names, fd), self._pipes)
+        pipe = Pipe(self._reactor, names, fd, end, self._of(names, fd), self._pipes)
+        pipe.tails = self._tails
+        if self.hear is not None and names.watcher in self._heard:
+            pipe.heardBy(self.hear)
+        return pipe
 
     def _ofWorker(self, names: Names) -> Iterator[Pipe]:
         """A worker's pipes that are still open."""
@@ -228,6 +267,19 @@ class Outputs:
         for pipe in self._ofWorker(names):
             pipe.pid = pid
             pipe.resume()
+
+    def last(self, names: Names) -> str:
+        """
+        The last lines that a worker wrote, standard error first; to be asked
+        once, at its end.
+        """
+        found: list[bytes] = []
+        for output in _OPTIONS:
+            pipe, closed = self._pipes.get((names.id, output)), self._tails.pop((names.id, output), [])
+            found = (pipe.tail if pipe is not None else closed) or found
+            if pipe is not None:
+                pipe.tail = None
+        return " | ".join(line.decode("utf-8", "backslashreplace").strip() for line in found)
 
     def ended(self, names: Names) -> None:
         for pipe in self._ofWorker(names):
@@ -269,6 +321,11 @@ class Outputs:
         if self._standard is not None:
             self._standard.close()
             self._standard = None
+
+
+def _heard(watcher: Watcher) -> bool:
+    """Whether somebody looks for a line in what its workers write."""
+    return watcher.ready.startswith("log:")
 
 
 def _filed(stream: Stream) -> bool:

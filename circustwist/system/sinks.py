@@ -51,6 +51,9 @@ class ISource(Protocol):
     output: int
     rest: bytes
 
+    def told(self, whole: list[bytes]) -> None:
+        """Its worker has written these lines."""
+
     def fileno(self) -> int:
         """The descriptor to read from."""
 
@@ -213,17 +216,30 @@ class Lined(ISink):
         data = os.read(source.fileno(), CHUNK)
         whole, source.rest = lines.cut(source.rest, data)
         if whole:
+            source.told(whole)
             self.put(source, whole)
         return len(data)
 
     def finish(self, source: ISource) -> None:
         if source.rest:
             whole, source.rest = [source.rest], b""
+            source.told(whole)
             self.put(source, whole)
 
     def put(self, source: ISource, whole: list[bytes]) -> None:
         """Take lines of a worker."""
         raise NotImplementedError
+
+
+class Kept(Lined):
+    """Lines into a file as they are, for whoever has to see them on their way."""
+
+    def __init__(self, store: FileStore) -> None:
+        self.store = store
+        self.gate = store.gate
+
+    def put(self, source: ISource, whole: list[bytes]) -> None:
+        self.store.write(lines.joined(b"", whole))
 
 
 class Stamped(Lined):

@@ -95,6 +95,7 @@ class Spawner:
         self._reactor = reactor
         self._files = files
         self._told: set[str] = set()
+        self._found: dict[tuple[str, str | None, str], programs.Found] = {}
         self._news: list[Callable[[], None]] = []
         self._ended: list[Process] = []
         self._scheduled = False
@@ -103,15 +104,15 @@ class Spawner:
         """Look after what is left behind by workers, from the first one on at the latest."""
         self.tree.start()
 
-    def spawn(self, protocol: IWorkerProtocol, launch: Launch, descriptors: Mapping[int, int]) -> None:
+    def spawn(self, protocol: IWorkerProtocol, launch: Launch, childFDs: Mapping[int, int]) -> None:
         self.start()
         try:
             path = self._find(launch)
             if launch.road == "direct":
-                process = self._direct(protocol, launch, path, descriptors)
+                process = self._direct(protocol, launch, path, childFDs)
                 self._tell(lambda: protocol.spawned(process))
             else:
-                self._launched(protocol, launch, path, descriptors)
+                self._launched(protocol, launch, path, childFDs)
         except steps.Refused as refused:
             problem = refused.problem
             self._tell(lambda: protocol.refused(problem))
@@ -140,20 +141,24 @@ class Spawner:
 
     def _find(self, launch: Launch) -> str:
         program = launch.argv[0] if launch.argv else ""
+        key = (program, launch.env.get("PATH"), launch.cwd)
         try:
-            found = programs.find(program, launch.env.get("PATH"), launch.cwd)
+            found = self._found.get(key) or programs.find(*key)
         except programs.NotFound as error:
             raise steps.Refused(error.problem) from None
+        # Forgotten in the next turn, so that what is installed later is found.
+        self._found[key] = found
+        self._schedule()
         if found.where and str(found) not in self._told:
             self._told.add(str(found))
             self.log.info("{program} {found}", program=program, found=found)
         return found.path
 
     def _direct(
-        self, protocol: IWorkerProtocol, launch: Launch, path: str, descriptors: Mapping[int, int]
+        self, protocol: IWorkerProtocol, launch: Launch, path: str, childFDs: Mapping[int, int]
     ) -> Process:
         try:
-            pid, pidfd = self._posixSpawn(path, launch.argv, launch.env, launch.umask, descriptors)
+            pid, pidfd = self._posixSpawn(path, launch.argv, launch.env, launch.umask, childFDs)
         except ValueError as error:
             raise steps.Refused(SpawnProblem("execve", 0, f"{path}: {error}")) from None
         except OSError as error:
@@ -163,10 +168,10 @@ class Spawner:
         return self._watched(Process(self, protocol, pid, pidfd, launch))
 
     def _launched(
-        self, protocol: IWorkerProtocol, launch: Launch, path: str, descriptors: Mapping[int, int]
+        self, protocol: IWorkerProtocol, launch: Launch, path: str, childFDs: Mapping[int, int]
     ) -> None:
-        first = max((2, *descriptors)) + 1
-        plan = steps.plan(launch, path, [*descriptors, first + 1])
+        first = max((2, *childFDs)) + 1
+        plan = steps.plan(launch, path, [*childFDs, first + 1])
         held: list[int] = []
         try:
             held.append(steps.memory(plan))
@@ -174,7 +179,7 @@ class Spawner:
             held += (status, theirs)
             pid, pidfd = self._posixSpawn(
                 _LAUNCHER[0], (*_LAUNCHER, str(first), str(first + 1)), {}, launch.umask,
-                {**descriptors, first: held[0], first + 1: theirs},
+                {**childFDs, first: held[0], first + 1: theirs},
             )
             held.remove(status)
         except OSError as error:
@@ -188,19 +193,19 @@ class Spawner:
 
     def _posixSpawn(
         self, path: str, argv: tuple[str, ...], env: Mapping[str, str], umask: int | None,
-        descriptors: Mapping[int, int],
+        childFDs: Mapping[int, int],
     ) -> tuple[int, int]:
         """Start a process: its pid and pidfd."""
-        base = max((2, *descriptors)) + 1
+        base = max((2, *childFDs)) + 1
         held: list[int] = []
         try:
             # Above every target, so that no dup2 overwrites what a later one copies.
-            for source in descriptors.values():
+            for source in childFDs.values():
                 held.append(fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, base))
             actions: list[tuple[int, int, int] | tuple[int, int]] = [
-                (os.POSIX_SPAWN_DUP2, safe, target) for safe, target in zip(held, descriptors, strict=True)
+                (os.POSIX_SPAWN_DUP2, safe, target) for safe, target in zip(held, childFDs, strict=True)
             ]
-            actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in range(3) if fd not in descriptors]
+            actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in range(3) if fd not in childFDs]
             # Kept for the pidfd: without one there must be no child.
             held.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
             with self._inherited(umask):
@@ -277,6 +282,7 @@ class Spawner:
 
     def _turn(self) -> None:
         self._scheduled = False
+        self._found.clear()
         news, self._news = self._news, []
         ended, self._ended = self._ended, []
         for tell in news:

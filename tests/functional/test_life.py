@@ -24,6 +24,8 @@ use_sockets = True
 numprocesses = 5
 """
 
+STUBBORN = "sh -c 'trap \"\" TERM; echo up; sleep 1000 & wait; wait; wait'"
+
 SLEEPER = """
 [circus]
 name = life
@@ -162,7 +164,7 @@ class StopTests(StackCase):
         """A worker that ignores its signal is killed after graceful_timeout; meanwhile everything answers."""
         options = "graceful_timeout = 1\n"
         daemon = self.daemon(SLEEPER.format(number=1, options="").replace(
-            "sleep 1000", "sh -c 'trap \"\" TERM; echo up; sleep 1000 & wait; wait; wait'") + options).start()
+            "sleep 1000", STUBBORN) + options).start()
         daemon.wait("| up")
         with Control(daemon.where) as control:
             began = time.monotonic()
@@ -176,7 +178,7 @@ class StopTests(StackCase):
     def test_secondSignal(self) -> None:
         """A second signal to the supervisor does not wait for anybody."""
         daemon = self.daemon(SLEEPER.format(number=1, options="").replace(
-            "sleep 1000", "sh -c 'trap \"\" TERM; echo up; sleep 1000 & wait; wait; wait'")).start()
+            "sleep 1000", STUBBORN)).start()
         daemon.wait("| up")
         with Control(daemon.where) as control:
             events = control.events(["arbiter.quit"])
@@ -257,6 +259,20 @@ class AdoptionTests(StackCase):
         self.assertEqual((len(after), len(set(after) & set(pids))), (4, 3))
         self.assertEqual(daemon.call("status", name="off")["status"], "stopped")
 
+    def test_interrupted(self) -> None:
+        """What was being done when the supervisor was killed is told; a stop goes on."""
+        ini = SLEEPER.format(number=1, options="graceful_timeout = 5").replace("sleep 1000", STUBBORN)
+        daemon = self.daemon(ini).start()
+        daemon.wait("| up")
+        operation = daemon.call("stop", name="sleeper")["operation"]
+        daemon.kill()
+        daemon.start()
+        daemon.wait("interrupted")
+        (told,) = daemon.call("operation", id=operation)["operations"]
+        self.assertEqual((told["command"], told["state"]), ("stop", "interrupted"))
+        daemon.until(lambda: daemon.call("status", name="sleeper")["status"] == "stopped")
+        self.assertEqual(daemon.strays(), [])
+
     def test_two(self) -> None:
         """Two supervisors on one stack refuse each other; the first goes on."""
         daemon = self.run_(SLEEPER.format(number=1, options=""))
@@ -276,3 +292,18 @@ class AdoptionTests(StackCase):
         daemon.wait("watcher")
         self.assertEqual([pid for pid in pids if alive(pid)], [])
         self.assertEqual(len(daemon.pids("sleeper")), 2)
+
+
+class ControlTests(StackCase):
+    """The control socket."""
+
+    def test_deleted(self) -> None:
+        """It is made again when somebody deletes it."""
+        daemon = self.run_(SLEEPER.format(number=1, options=""))
+        os.unlink(daemon.where)
+        daemon.wait("is made again")
+        while not os.path.exists(daemon.where):
+            pass
+        self.assertEqual(daemon.call("ping")["pid"], daemon.process.pid)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertFalse(os.path.exists(daemon.runtime / "private"))

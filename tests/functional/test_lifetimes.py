@@ -95,8 +95,9 @@ singleton = True
         self.assertEqual(daemon.join(), 2)
 
 
-TREE = """trap 'echo parent got $0; exit 0' TERM INT RTMIN+1
+TREE = """trap 'echo parent got $0; test -z "$1" || wait $child; exit 0' TERM INT RTMIN+1
 sh -c 'trap "echo child got TERM; exit 0" TERM; echo child $$ up; while :; do sleep 1000 & wait $!; done' &
+child=$!
 while :; do wait; done
 """
 
@@ -106,9 +107,10 @@ class StopTests(InsideCase):
 
     def test_modes(self) -> None:
         """Who hears of a stop, and who survives it."""
-        sections = "".join(f"[watcher:{name}]\ncmd = sh FOLDER/tree.sh\n{option}\n" for name, option in (
-            ("mixed", "kill_mode = mixed"), ("group", "kill_mode = control-group"),
-            ("children", "stop_children = True"), ("process", "kill_mode = process")))
+        # Whoever is left when the process has ended is killed: where a child hears of the stop, it is waited for.
+        sections = "".join(f"[watcher:{name}]\ncmd = sh FOLDER/tree.sh {wait}\n{option}\n" for name, wait, option in (
+            ("mixed", "", "kill_mode = mixed"), ("group", "wait", "kill_mode = control-group"),
+            ("children", "wait", "stop_children = True"), ("process", "", "kill_mode = process")))
         daemon = self.inside(sections)
         (daemon.folder / "tree.sh").write_text(TREE.replace("RTMIN+1", "USR2"))
         daemon.start()

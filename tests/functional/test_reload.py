@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 from .stack import HELLO, PYTHON, Control, ControlError, StackCase
@@ -20,6 +21,7 @@ cmd = {PYTHON} app.py --fd $(circus.sockets.web)
 use_sockets = True
 numprocesses = 2
 min_ready = 0.3
+ready_timeout = 20
 """
 
 
@@ -48,13 +50,44 @@ class ReloadTests(StackCase):
         self.app.write_text("raise SystemExit('a bad deploy')\n")
         with self.assertRaises(ControlError) as caught, Control(self.web.where, timeout=30) as control:
             control.call("reload", name="web", waiting=True)
-        self.assertIn("exited 1", caught.exception.text)
+        self.assertRegex(caught.exception.text, r"web/\d exited 1 after .* s: a bad deploy; 0 of 2 replaced")
         self.assertEqual(self.web.pids("web"), before)
         self.assertIn("hello from", get(self.web.port()))
         done = self.web.cli("reload", "web")
         self.assertEqual(done.returncode, 1, done)
         self.assertIn("what is on disk", self.web.detail("web")["problem"])
         self.assertIn("what is on disk", self.web.cli("status").stdout)
+
+
+    def test_neverReady(self) -> None:
+        """Code that runs but does not listen replaces nobody."""
+        before = self.web.pids("web")
+        self.app.write_text("import time\ntime.sleep(1000)\n")
+        self.web.ini.write_text(WEB.replace("ready_timeout = 20", "ready_timeout = 0.5"))
+        self.web.call("reloadconfig", waiting=True)
+        with self.assertRaises(ControlError) as caught, Control(self.web.where, timeout=30) as control:
+            control.call("reload", name="web", waiting=True)
+        self.assertIn("was not ready: listening", caught.exception.text)
+        self.web.until(lambda: self.web.pids("web") == before, ("watcher.web.reap",))
+
+
+class LogTests(StackCase):
+    """Workers whose output tells that they are ready."""
+
+    def test_line(self) -> None:
+        """A worker is ready when the line was seen, also on its way into a file."""
+        script = "echo booting; read x < go; echo ready to serve; sleep 1000"
+        daemon = self.daemon(
+            f"[circus]\nname = log\n[watcher:w]\ncmd = sh -c '{script.replace(';', chr(10) + '  ')}'\n"
+            "ready = log:^ready\nstdout_stream.filename = out.log\n")
+        os.mkfifo(daemon.folder / "go")
+        daemon.start()
+        with open(daemon.folder / "go", "w") as go:
+            self.assertEqual(daemon.call("status", name="w")["status"], "starting")
+            go.write("now\n")
+        daemon.until(lambda: daemon.call("status", name="w")["status"] == "active")
+        self.assertEqual((daemon.folder / "out.log").read_text(), "booting\nready to serve\n")
+        self.assertEqual(daemon.stop(), 0)
 
 
 class ApplyTests(StackCase):
