@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 
 import attrs
+from twisted.logger import Logger
 
 from .logic import durable
 from .model.stack import Stack
@@ -17,6 +18,8 @@ from .system.interfaces import IJournal
 from .system.journal import Journal, MemoryJournal
 from .system.rundir import RuntimeDir
 from .system.sockets import Sockets, fits
+
+_log = Logger(namespace="circustwist")
 
 
 @attrs.frozen
@@ -51,11 +54,14 @@ def prepare(
     @param takeover: whether to end the workers that an earlier supervisor left.
     @raise WorldError: one line for each thing that is in the way; nothing is held then.
     """
+    unclean = handover is None and os.path.exists(rundir.journalPath)
     journal: IJournal = Journal(rundir.journalPath) if rundir.journalPath else MemoryJournal()
     left = durable.replay(journal.entries())
     if takeover:
         survive.takeover(left, stack.name)
         left = attrs.evolve(left, workers=())
+    elif unclean:
+        _endLost(left, stack.name, journal.skipped > 0)
     survivors = survive.find(left, stack.name)
     sockets = Sockets()
     for socket in stack.sockets:
@@ -72,3 +78,11 @@ def prepare(
     held = sockets.inodes()
     sockets.bindAll(socket for socket in stack.sockets if socket.name not in held)
     return Prepared(stack, environ, rundir, journal, sockets, left, survivors, handover)
+
+
+def _endLost(left: durable.Left, name: str, damaged: bool) -> None:
+    """A journal that was cut short does not tell of everyone who runs."""
+    ended = survive.endLost(left, name, damaged)
+    if ended:
+        _log.warn("{count} processes of an earlier supervisor were ended, since its journal does not tell of them: "
+                  "{pids}", count=len(ended), pids=", ".join(map(str, ended[:10])))

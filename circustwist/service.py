@@ -39,6 +39,7 @@ from .planner import Planner
 from .preparation import Prepared
 from .system import handover
 from .system.clock import Clock
+from .system.doorbell import Doorbell
 from .system.interpret import Interpreter, World
 from .system.notify import Notice
 from .system.output import Outputs
@@ -131,7 +132,7 @@ class Supervisor(Service):
             host.read or (lambda: prepared.stack), Swap(prepared.sockets), self._upgrade, self._quit)
         self._since = earlier.since if earlier else clock.seconds()
         about = About(os.getpid(), __version__, self._since, prepared.sockets.describe)
-        self.interpreter = Interpreter(Requests(arbiter, about).handle, self._world)
+        self.interpreter = Interpreter(Requests(arbiter, about).handle, self._world, Doorbell(host.reactor))
         publisher.subscribe(Announcer(arbiter, clock, guide(prepared, host.screen)).hear)
         for watcher in prepared.stack.watchers:
             self._outputs.open(watcher)

@@ -22,11 +22,13 @@ from circustwist.model.effects import (
     Signal,
     Spawn,
     Timer,
+    Unwatch,
     Wake,
+    Watch,
 )
 from circustwist.model.errors import RequestError, SpawnProblem
 from circustwist.model.events import Event
-from circustwist.model.inputs import Asked, Begun, Exited, Input, Probed, Refused, Spawned, Who, Woken
+from circustwist.model.inputs import Asked, Begun, Exited, Input, Knocked, Probed, Refused, Spawned, Who, Woken
 from circustwist.model.launch import Names
 from circustwist.model.stack import Settings, Socket, Stack, Watcher
 
@@ -42,6 +44,7 @@ class Memory:
     @ivar names: of every worker that was ever asked for, by id.
     @ivar timers: when each is due.
     @ivar probes: that are not answered yet, by worker and what they tell.
+    @ivar watched: the sockets at which each watcher waits for a connection.
     @ivar events: all that were published.
     @ivar journal: all records.
     @ivar others: effects of no other kind.
@@ -61,6 +64,7 @@ class Memory:
         self.signals: list[tuple[int, int]] = []
         self.timers: dict[Timer, float] = {}
         self.probes: dict[tuple[int, str], Probe] = {}
+        self.watched: dict[str, tuple[str, ...]] = {}
         self.events: list[Event] = []
         self.others: list[Effect] = []
         self.journal: list[Mapping[str, Any]] = []
@@ -90,6 +94,10 @@ class Memory:
             self.timers[effect.timer] = effect.at
         elif isinstance(effect, Forget):
             self.timers.pop(effect.timer, None)
+        elif isinstance(effect, Watch):
+            self.watched[effect.watcher] = effect.sockets
+        elif isinstance(effect, Unwatch):
+            self.watched.pop(effect.watcher, None)
         elif isinstance(effect, Publish):
             self.events.append(effect.event)
         elif isinstance(effect, Record):
@@ -122,6 +130,12 @@ class Memory:
         """A probe is answered."""
         probe = self.probes.pop((id, what))
         self.feed(Probed(probe.names, what, ok, "" if ok else "said no"))
+
+    def knock(self, socket: str) -> None:
+        """A connection comes, and stays until somebody accepts it; only who waits there is told, once."""
+        for watcher in [name for name, sockets in self.watched.items() if socket in sockets]:
+            del self.watched[watcher]
+            self.feed(Knocked(watcher))
 
     def exit(self, id: int, status: int = 0) -> None:
         """A process ends."""

@@ -6,6 +6,7 @@ import signal
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from circustwist.logic.durable import replay
 from circustwist.logic.restart import HEALTHY
 from circustwist.model.errors import Conflict, Denied, MessageError, NotFound, OperationFailed, UnknownCommand
 from circustwist.model.inputs import Adopted, Asked, Begun, Ended, Who
@@ -477,6 +478,25 @@ class AdoptTests(SynchronousTestCase):
         (told,) = memory.ask("operation", id=7)["operations"]
         self.assertEqual((told["state"], told["by"], told["command"]), ("interrupted", "bob", "reload"))
         self.assertEqual(memory.ask("restart", name="web")["operation"], 9)
+
+    def test_killedMeanwhile(self) -> None:
+        """What was to run again after a restart, or after the supervisor itself was stopped, is recorded as such."""
+        for ask in "restart", "quit":
+            memory = Memory(web()).begin()
+            memory.ask(ask)
+            self.assertNotEqual(memory.signals, [])
+            self.assertTrue(replay(memory.journal).wanted["web"][0], ask)
+        memory = Memory(web()).begin()
+        memory.ask("restart")
+        memory.ask("stop")
+        self.assertFalse(replay(memory.journal).wanted["web"][0])
+
+    def test_nobody(self) -> None:
+        """A watcher that ran without any process goes on so, and takes up more."""
+        memory = Memory(web()).begin(web=(True, 0))
+        self.assertEqual((memory.status("web"), memory.running), ("active", {}))
+        memory.ask("incr", name="web", nb=2)
+        self.assertEqual(len(memory.running), 2)
 
     def test_midReload(self) -> None:
         """Of two workers for one seat, left by a reload that was cut short, the old one stays."""

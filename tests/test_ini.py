@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from circustwist.model.circus import UNUSED
 from circustwist.model.errors import Place
-from circustwist.model.ini import OPTIONS, UNUSED, Reading, read
+from circustwist.model.ini import OPTIONS, Reading, read
 from circustwist.model.reading import LARGEST, Findings, scan
 from circustwist.model.stack import Settings, Stream, Watcher
 
@@ -472,10 +473,19 @@ class WatcherTests(IniTestCase):
     def test_unused(self) -> None:
         """What Circus knows and circustwist does not do yet is accepted with a reason."""
         self.assertTold(
-            WEB + "hooks.before_start = a.b\non_demand = True\n",
+            WEB + "hooks.before_start = a.b\nenv = A=b\n",
             "W stack.ini:3: [watcher:web] hooks.before_start: has no effect: hooks are not supported yet",
-            "W stack.ini:4: [watcher:web] on_demand: has no effect: not supported yet;"
-            " the watcher starts like any other")
+            "W stack.ini:4: [watcher:web] env: has no effect: an [env:NAME] section gives a watcher its environment")
+
+    def test_onDemand(self) -> None:
+        """A watcher that no connection can start is told of."""
+        told = ("S stack.ini:3: [watcher:web] on_demand: no process gets a socket at which a connection could start it;"
+                " e.g. listen_fds = web")
+        for more in ("", "use_sockets = 1\n[socket:udp]\ntype = SOCK_DGRAM\n", "[socket:web]\nport = 1\n"):
+            self.assertFalse(self.assertTold(WEB + "on_demand = True\n" + more, told).fatal)
+        for more in ("use_sockets = 1\n", "listen_fds = web\n", "stdin_socket = WEB\n"):
+            found = self.assertTold(WEB + "on_demand = True\n" + more + "[socket:web]\nport = 1\n")
+            self.assertTrue(found.stack.watchers[0].on_demand)
 
     def test_rules(self) -> None:
         """Options that contradict each other keep the stack from starting."""

@@ -109,6 +109,18 @@ class SeenTests(WorkersCase):
         self.assertFalse(listening.sees(pid, frozenset((self.inode,))))
 
     @inlineCallbacks
+    def test_serves(self) -> Any:
+        """Who never rests is seen by a connection that it has accepted; one that it made does not count."""
+        with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+            script = f"s = socket.create_connection(('127.0.0.1', {elsewhere.getsockname()[1]}))\n"
+            pid = yield self.python(script + "while True: pass").started
+            elsewhere.accept()[0].close()
+            self.assertFalse(listening.sees(pid, frozenset((self.inode,))))
+            with socket.create_connection(self.listener.getsockname()):
+                yield self.seen((yield self.python("s = server.accept()\nwhile True: pass").started)).addTimeout(
+                    5, self.clock)
+
+    @inlineCallbacks
     def test_many(self) -> Any:
         """Two hundred workers that start together are all seen, at a bounded cost, and nothing stays open."""
         yield self.python("").ended  # The reactor itself opens something for its first child.

@@ -16,13 +16,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.logic.dependency import hopeless
+from circustwist.model.effects import Timer
 from circustwist.model.errors import Conflict, OperationFailed
 from circustwist.model.inputs import Ended
-from circustwist.model.stack import Watcher
+from circustwist.model.stack import Socket, Watcher
 
 from .memory import Memory
 
-NAMES = st.sampled_from(("web", "job", "slow", "app", "tail"))
+NAMES = st.sampled_from(("web", "job", "slow", "app", "tail", "lazy"))
 STATUS = st.sampled_from((0, 256, 9, 15))
 
 
@@ -39,6 +40,9 @@ class ArbiterMachine(RuleBasedStateMachine):
             Watcher("slow", cmd="slow", numprocesses=2, warmup_delay=1.0, priority=5, respawn="never"),
             Watcher("app", cmd="app", depends_on=("web:ready", "slow:completed"), max_age=30.0),
             Watcher("tail", cmd="tail", depends_on=("app:started", "job:ready"), priority=9),
+            Watcher("lazy", cmd="lazy", numprocesses=2, on_demand=True, use_sockets=True, start_limit_burst=2,
+                    max_retry=2),
+            sockets=(Socket("web"),),
         )
         self.memory.auto = False
         self.memory.begin()
@@ -81,6 +85,11 @@ class ArbiterMachine(RuleBasedStateMachine):
     def obeyed(self) -> None:
         """Everyone who was asked to end does so."""
         self.memory.obey()
+
+    @rule()
+    def knocked(self) -> None:
+        """A connection comes."""
+        self.memory.knock("web")
 
     @rule(seconds=st.floats(0, 60))
     def later(self, seconds: float) -> None:
@@ -136,11 +145,21 @@ class ArbiterMachine(RuleBasedStateMachine):
         """A watcher that should run has everyone, or somebody on the way."""
         for watcher in self.memory.arbiter.watchers.values():
             seats = watcher.seats
-            if watcher.running and watcher.spec.respawn == "always" and not watcher.reloading:
+            respawned = watcher.spec.respawn == "always" and not watcher.spec.on_demand
+            if watcher.running and respawned and not watcher.reloading:
                 queued = sum(seat.queued for seat in seats.seats)
                 assert seats.held + queued + len(seats.waiting) >= seats.wanted, watcher
             if watcher.status == "stopped":
                 assert not seats.workers and not seats.waiting
+
+    @invariant()
+    def watchedWhileAsleep(self) -> None:
+        """A socket is looked at exactly while a watcher waits that may be woken."""
+        lazy = self.memory.arbiter.watchers["lazy"]
+        waits = lazy.demand.asleep and not lazy.demand.resting and lazy.seats.wanted > 0
+        assert set(self.memory.watched) == ({"lazy"} if waits else set())
+        assert lazy.demand.resting == (Timer("rest", "lazy") in self.memory.timers)
+        assert not lazy.demand.asleep or (lazy.status == "stopped" and not lazy.seats.workers)
 
     @invariant()
     def oneEndEach(self) -> None:

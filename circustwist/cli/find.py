@@ -241,6 +241,11 @@ def onlyWatcher(name: str | None, command: str) -> str:
     return watcher
 
 
+def topic(typed: str) -> str:
+    """The topic of events that is meant: C{web} is short for C{watcher.web}."""
+    return typed if "." in typed or typed in ("watcher", "arbiter", "missed") else f"watcher.{typed.lower()}."
+
+
 def targeted(command: Command, given: Given) -> Given:
     """The arguments of a command: C{web/3} is its C{name} and C{wid}; what was not given is left out."""
     found = {key: value for key, value in given.items() if value is not None and value != ()}

@@ -164,16 +164,12 @@ def numprocesses(session: Session, command: Command, given: Given) -> int:
 
 def events(session: Session, command: Command, given: Given) -> int:
     """Every event from now on, until interrupted; web is short for watcher.web."""
-    topics = [_topic(topic) for topic in given["topics"]]
+    topics = [find.topic(topic) for topic in given["topics"]]
     with session.open() as control:
         since = -1 if given["since"] is None else given["since"]
         for event in control.events(topics, since, session.timeout):
             session.show(event, partial(lambda happened: [show.event(happened)], event))
     return 0
-
-
-def _topic(topic: str) -> str:
-    return topic if "." in topic or topic in ("watcher", "arbiter", "missed") else f"watcher.{topic.lower()}."
 
 
 def operation(session: Session, command: Command, given: Given) -> int:
@@ -237,7 +233,6 @@ def built(command: Command) -> click.Command:
     parameters = [made for argument in command.arguments for made in _parameter(command, argument)]
     if command.name == "options":
         parameters.append(click.Argument(["option"], required=False))
-
     if command.name == "events":
         parameters.append(click.Option(["-f", "--follow"], is_flag=True, hidden=True, expose_value=False))
 
@@ -340,6 +335,15 @@ def help(session: Session, topic: str | None) -> int:
             say(command.get_help(inner))
     if options:
         session.show(options, lambda: show.optionLines(options))
+    return 0
+
+
+@added()
+def schema(session: Session) -> int:
+    """The JSON Schema of an ini: what sections and options there may be."""
+    from ..model.schema import document
+
+    say(json.dumps(document(), indent=2))
     return 0
 
 

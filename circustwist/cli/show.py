@@ -106,6 +106,8 @@ def _watcher(watcher: Json, paint: Paint) -> list[str]:
     notes = [safe(watcher["problem"])] if watcher.get("problem") else []
     if watcher.get("waits"):
         notes.insert(0, f"waits for {safe(watcher['waits'])}")
+    if watcher.get("asleep"):
+        notes.append("starts at the next connection")
     if watcher.get("restarts"):
         notes.append(_restarts(watcher["restarts"], watcher.get("last")))
     return [safe(watcher["name"]), state, "; ".join(notes)]
@@ -215,15 +217,12 @@ def counted(number: int, word: str) -> str:
 
 def options(name: str) -> list[dict[str, Any]]:
     """What is known of an option of the ini, in each kind of section that has it."""
-    from ..model.stack import Settings, Socket, Watcher
-    from ..model.stack import options as declared
+    from ..model.reference import find
 
-    live = {"now": "at once", "reload": "for new workers", "restart": "at the next start"}
     return [
-        {"section": title, "option": name, "doc": option.doc, "default": default, "unit": option.unit,
-         "example": option.example, "changes": live[option.live]}
-        for title, cls in (("watcher", Watcher), ("socket", Socket), ("circus", Settings))
-        for key, option, default in declared(cls) if key == name.lower()
+        {"section": entry.section, "option": entry.name, "doc": entry.option.doc, "default": entry.default,
+         "shown": entry.shown, "unit": entry.option.unit, "example": entry.option.example, "changes": entry.changes}
+        for entry in find(name)
     ]
 
 
@@ -232,15 +231,8 @@ def optionLines(found: Sequence[Json]) -> list[str]:
     return [line for option in found for line in (
         f"[{option['section']}] {option['option']}", f"  {option['doc']}",
         *(f"  {line}" for line in aligned([(word, text) for word, text in (
-            ("default", _default(option)), ("e.g.", option["example"]), ("a change counts", option["changes"]),
+            ("default", option["shown"]), ("e.g.", option["example"]), ("a change counts", option["changes"]),
         ) if text])))]
-
-
-def _default(option: Json) -> str:
-    default, unit = option["default"], option["unit"]
-    if default in (None, "", ()):
-        return "none"
-    return f"{default:g} {unit}".rstrip() if isinstance(default, float) else f"{default} {unit}".rstrip()
 
 
 @attrs.define

@@ -22,6 +22,7 @@ from ..model.inputs import (
     Ended,
     Exited,
     Input,
+    Knocked,
     Measured,
     Noticed,
     NotUpgraded,
@@ -124,6 +125,14 @@ class Arbiter(Schedule):
         return self.nextStage(operation, now) if operation and not operation.open else NOTHING
 
     @_take.register
+    def _(self, input: Knocked, now: float) -> Effects:
+        watcher = self.watchers.get(input.watcher.lower())
+        if watcher is None:
+            return NOTHING
+        before = watcher.status
+        return watcher.knocked(now) + self.changed(watcher, before, now)
+
+    @_take.register
     def _(self, input: Adopted, now: float) -> Effects:
         names = input.names
         worker = adoptedWorker(names, input.pid, now - input.age)
@@ -143,7 +152,7 @@ class Arbiter(Schedule):
         starting, stopping = [], []
         for watcher in self.watchers.values():
             running, wanted = input.wanted.get(watcher.name, (watcher.spec.autostart, watcher.spec.numprocesses))
-            if watcher.seats.workers:
+            if watcher.seats.workers or (watcher.name in input.wanted and running and not wanted):
                 resume(watcher)
             watcher.seats.wanted = wanted if watcher.spec.cmd else 0
             watcher.past.completed = watcher.name in input.completed or None
@@ -258,7 +267,7 @@ class Arbiter(Schedule):
         effects: list[Effects] = []
         for watcher in self.watchers.values():
             ending = Ending(int(signal.SIGKILL), 0.0, watcher.spec.killMode, "quit")
-            effects.append(watcher.stop(now, ending) + self.changed(watcher, watcher.status, now))
+            effects.append(watcher.stop(now, ending, True) + self.changed(watcher, watcher.status, now))
         return joined(effects)
 
     def finished(self, operation: Operation, now: float) -> Effects:

@@ -56,7 +56,7 @@ class Change:
             arbiter.add(_named(plan.new, name))
         arbiter.sort()
         self.operation.stages.extend(self._stages(arbiter, plan))
-        return joined(effects)
+        return joined(effects) + arbiter.listen()
 
     def _options(self, arbiter: Arbiter, stack: Stack, name: str, now: float) -> Effects:
         """Give a watcher its options of this configuration."""
@@ -79,6 +79,9 @@ class Change:
             if arbiter.watchers[name.lower()].running:
                 self.reloaded.append(name)
                 yield from self._mine([[step(arbiter.watchers[name.lower()], "reload")]])
+        for watcher in arbiter.watchers.values():
+            if watcher.demand.asleep and not watcher.spec.on_demand:
+                yield from self._mine([[step(watcher, "start")]])
         added = [name.lower() for name in plan.names("watcher", "add") if _named(plan.new, name).autostart]
         yield from self._mine(startStages(required([arbiter.watchers[name] for name in added], arbiter.watchers)))
         yield from self._mine(stopStages(arbiter.watchers[n.lower()] for n in plan.names("watcher", "remove")))
@@ -106,9 +109,12 @@ class Change:
 
     def end(self, arbiter: Arbiter, plan: Plan, now: float) -> Effects:
         """It is done, or undone: let go of the sockets that nobody needs any more."""
-        gone = plan.names("watcher", "remove") if not self.back else ()
+        gone = plan.names("watcher", "remove")
+        if self.back:
+            gone = [name for name in plan.names("watcher", "add") if not arbiter.stands(name)]
         effects = joined([arbiter.forget(name, now) for name in gone])
-        return (*effects, KeepSockets(not self.back, tuple(socket.name for socket in arbiter.stack.sockets)))
+        kept = KeepSockets(not self.back, tuple(socket.name for socket in arbiter.stack.sockets))
+        return (*effects, kept, *arbiter.listen())
 
 
 def _limits(spec: Watcher) -> tuple[float, ...]:

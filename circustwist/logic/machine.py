@@ -1,8 +1,9 @@
 """
 Whether a watcher should run: the machine behind L{circustwist.logic.watcher}.
 
-Its states are Circus's, and C{failed} for a watcher that gave up.  Every input
-is decided in every state; what was not expected changes nothing.
+Its states are Circus's, C{asleep} for one that is C{stopped} until a connection
+waits for it, and C{failed} for one that gave up.  Every input is decided in
+every state; what was not expected changes nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from .worker import Ending
 
 _builder = TypeMachineBuilder(Inputs, Watcher)
 _stopped = _builder.state("stopped")
+_asleep = _builder.state("asleep")
 _starting = _builder.state("starting")
 _active = _builder.state("active")
 _stopping = _builder.state("stopping")
@@ -33,12 +35,58 @@ _failed = _builder.state("failed")
 @_stopped.upon(Inputs.start).to(_starting)
 @_failed.upon(Inputs.start).to(_starting)
 def _start(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
-    watcher.status, watcher.past.problem, watcher.past.stale = "starting", "", ""
+    watcher.status = "starting"
+    _renew(watcher)
+    return (watcher.wish(True), *watcher.seats.fill(now))
+
+
+def _renew(watcher: Watcher) -> None:
+    """What was counts no more."""
+    watcher.past.problem = watcher.past.stale = ""
     watcher.past.completed = None
     watcher.past.ends.clear()
     for seat in watcher.seats.seats:
         seat.history = restart.NEW
-    return (watcher.wish(True), *watcher.seats.fill(now))
+
+
+@_stopped.upon(Inputs.sleep).to(_asleep)
+@_failed.upon(Inputs.sleep).to(_asleep)
+@_asleep.upon(Inputs.sleep).loop()
+def _sleep(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
+    watcher.status = "stopped"
+    _renew(watcher)
+    forget = watcher.demand.wake(watcher.spec)
+    return (watcher.wish(True), *forget, *watcher.demand.sleep(watcher.seats, now, watcher.draw))
+
+
+@_starting.upon(Inputs.sleep).to(_asleep)
+@_active.upon(Inputs.sleep).to(_asleep)
+def _sleepAgain(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
+    watcher.status = "stopped"
+    return (watcher.event("stop", planned=False), *watcher.demand.sleep(watcher.seats, now, watcher.draw))
+
+
+@_asleep.upon(Inputs.knocked).to(_starting)
+def _wake(inputs: Inputs, watcher: Watcher, now: float) -> Effects:
+    watcher.status = "starting"
+    for seat in watcher.seats.seats:
+        seat.vacated = None  # it is no restart
+    return (*watcher.demand.wake(watcher.spec), watcher.event("wake"), *watcher.seats.fill(now))
+
+
+@_asleep.upon(Inputs.start).to(_starting)
+def _startUnasked(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
+    return watcher.demand.wake(watcher.spec) + _start(inputs, watcher, now, by)
+
+
+@_asleep.upon(Inputs.stop).to(_stopped)
+def _stopAsleep(inputs: Inputs, watcher: Watcher, now: float, ending: Ending) -> Effects:
+    return (watcher.wish(False), *watcher.demand.wake(watcher.spec))
+
+
+@_asleep.upon(Inputs.resize).loop()
+def _resizeAsleep(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
+    return watcher.demand.listen(watcher.seats)
 
 
 @_starting.upon(Inputs.start).loop()
@@ -61,7 +109,7 @@ def _stop(inputs: Inputs, watcher: Watcher, now: float, ending: Ending) -> Effec
     forget = watcher.reloading.forget() if watcher.reloading else NOTHING
     watcher.due.why.clear()
     watcher.status, watcher.reloading = "stopping", None
-    return (watcher.wish(False), *forget, *watcher.seats.clear(), *watcher.seats.retireAll(now, ending))
+    return (*forget, *watcher.seats.clear(), *watcher.seats.retireAll(now, ending))
 
 
 @_stopping.upon(Inputs.stop).loop()
@@ -127,13 +175,16 @@ def _ignore(state: Any, *inputs: Any) -> None:
         state.upon(input).loop().returns(NOTHING)
 
 
-_ignore(_stopped, Inputs.stop, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
-_ignore(_starting, Inputs.reload)
-_ignore(_active, Inputs.settle)
-_ignore(_stopping, Inputs.start, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail)
-_ignore(_failed, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
+_ignore(_stopped, Inputs.knocked, Inputs.stop, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail,
+        Inputs.empty)
+_ignore(_asleep, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
+_ignore(_starting, Inputs.reload, Inputs.knocked)
+_ignore(_active, Inputs.settle, Inputs.knocked)
+_ignore(_stopping, Inputs.start, Inputs.sleep, Inputs.knocked, Inputs.resize, Inputs.reload, Inputs.settle,
+        Inputs.vacant, Inputs.fail)
+_ignore(_failed, Inputs.knocked, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
 
-_machine = _builder.build()
+MACHINE = _builder.build()
 
 
 def newWatcher(spec: Spec, serial: Callable[[], int], draw: Callable[[], float], handed: bool = False) -> Watcher:
@@ -145,11 +196,11 @@ def newWatcher(spec: Spec, serial: Callable[[], int], draw: Callable[[], float],
     @param handed: whether its workers are handed a socket on which connections are accepted.
     """
     watcher = Watcher(Seats(spec, serial, spec.numprocesses), draw, sight=Sight(handed))
-    watcher.inputs = _machine(watcher)
+    watcher.inputs = MACHINE(watcher)
     return watcher
 
 
 def resume(watcher: Watcher) -> None:
     """Make a watcher one whose workers run already."""
     watcher.status = "active"
-    watcher.inputs = _machine(watcher, _active)
+    watcher.inputs = MACHINE(watcher, _active)

@@ -105,7 +105,7 @@ class Requests:
         """The watchers whose name matches, in order of start; those with autostart if no name is given."""
         every = self.arbiter.watchers.items()
         if not name:
-            return [watcher for _, watcher in every if watcher.spec.autostart or watcher.status != "stopped"]
+            return [w for _, w in every if w.spec.autostart or w.status != "stopped" or w.demand.asleep]
         found = [watcher for key, watcher in every if _matcher(name.lower(), match)(key)]
         if not found:
             raise NotFound(f"program {name} not found")

@@ -16,6 +16,9 @@ HEALTHY = 1.0
 FIRST_DELAY = 0.1
 """Seconds of pause after the first unhealthy run."""
 
+SHORTAGE = 4
+"""A want of the host's counts as so many refusals when the pause is reckoned, and as none for C{max_retry}."""
+
 JITTER = 0.25
 """The share of a pause that is drawn, so that workers which died together do not come back together."""
 
@@ -88,8 +91,21 @@ def succeeded(watcher: Watcher, status: int) -> bool:
     return status >= 0 and code(status) in watcher.success_exit_codes
 
 
+def afterService(watcher: Watcher, history: History, status: int) -> History:
+    """
+    The history after a woken process ended by itself.
+
+    Short runs may be its way to serve connections one by one: as long as they
+    succeed the pause does not grow.
+    """
+    done = watcher.on_demand and code(status) in watcher.success_exit_codes
+    return attrs.evolve(history, unhealthy=min(history.unhealthy, 1)) if done else history
+
+
 def wantedAgain(watcher: Watcher, status: int) -> bool:
-    """Whether C{respawn} asks for another process after one ended by itself."""
+    """Whether another process is to be started after one ended by itself: C{respawn}; never with C{on_demand}."""
+    if watcher.on_demand:
+        return False
     if watcher.respawn == "on-failure":
         return code(status) not in watcher.success_exit_codes
     return watcher.respawn == "always"

@@ -16,6 +16,7 @@ from ..model.effects import NOTHING, Effects, Timer, Wake
 from ..model.needs import Need
 from ..model.stack import Stack
 from ..model.stack import Watcher as Spec
+from .demand import doors
 from .dependency import hopeless, unmet
 from .machine import newWatcher
 from .operations import Action, Line, Operation, Operations, Step
@@ -92,14 +93,26 @@ class Schedule:
     def add(self, spec: Spec) -> Watcher:
         """Add a watcher, which does not run yet."""
         watcher = newWatcher(spec, self.serial, self.draw, bool(handed(self.stack, spec)))
+        watcher.demand.doors = doors(self.stack, spec)
         self.watchers[spec.name.lower()], self.lines[spec.name.lower()] = watcher, Line()
         return watcher
+
+    def listen(self) -> Effects:
+        """Let whoever waits for a connection wait at the sockets of the configuration in force."""
+        for watcher in self.watchers.values():
+            watcher.demand.doors = doors(self.stack, watcher.spec)
+        return joined([watcher.demand.listen(watcher.seats) for watcher in self.watchers.values()])
 
     def sort(self) -> None:
         """Bring the watchers into the order of start."""
         found = sorted(self.watchers.items(), key=lambda item: -item[1].spec.priority)
         self.watchers.clear()
         self.watchers.update(found)
+
+    def stands(self, name: str) -> bool:
+        """Whether there is a watcher of that name that does anything."""
+        watcher = self.watchers.get(name.lower())
+        return watcher is not None and (watcher.status != "stopped" or watcher.demand.asleep)
 
     def forget(self, name: str, now: float) -> Effects:
         """Remove a watcher that has stopped; what waits for it comes to nothing."""
@@ -239,14 +252,15 @@ class Schedule:
         if step.actions[0] == "reload":
             return watcher.reload(now, by)
         if step.actions[0] == "stop":
-            return watcher.stop(now, watcher.ending(by))
+            again = len(step.actions) > 1 or step.operation.command == "quit"
+            return watcher.stop(now, watcher.ending(by), again)
         return NOTHING
 
     def changed(self, watcher: Watcher, before: str, now: float) -> Effects:
         """What follows for the operations, and for the stack, from a change in a watcher."""
         effects = self._check(watcher, now)
         ended = watcher.status == "failed" or (watcher.status == "stopped" and before in ("starting", "active"))
-        if ended and watcher.status != before:
+        if ended and watcher.status != before and not watcher.demand.asleep:
             effects += self.ranOut(watcher, now)
         if watcher.status == "stopped" and not watcher.spec.cmd:
             effects += self.forget(watcher.name, now)
@@ -268,7 +282,8 @@ class Schedule:
     def _done(self, watcher: Watcher, step: Step, now: float) -> Effects:
         operation = step.operation
         self.lines[watcher.name.lower()].current = None
-        problem = watcher.past.stale if step.actions[0] == "reload" else watcher.past.problem
+        stale = watcher.past.stale.removeprefix("reload failed: ")
+        problem = stale if step.actions[0] == "reload" else watcher.past.problem
         if step.actions[0] != "stop" and problem:
             operation.fail(problem)
         told = operation.info.setdefault("watchers", {})

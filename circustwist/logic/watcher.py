@@ -19,6 +19,7 @@ from ..model.events import Event
 from ..model.inputs import Exited, Probed
 from ..model.stack import Watcher as Spec
 from . import durable, limits, restart
+from .demand import Demand
 from .readiness import Sight, live
 from .reload import AGAIN, Due, Reload
 from .seats import Seat, Seats, joined
@@ -81,6 +82,12 @@ class Inputs(Protocol):
     def reload(self, now: float, by: str) -> Effects:
         """Every process should be replaced."""
 
+    def sleep(self, now: float) -> Effects:
+        """It should run as soon as a connection waits."""
+
+    def knocked(self, now: float) -> Effects:
+        """A connection waits."""
+
     def settle(self, now: float) -> Effects:
         """Every process that is to be started was, or could not be."""
 
@@ -103,6 +110,7 @@ class Watcher:
     @ivar draw: a random number of at least 0 and less than 1.
     @ivar status: C{stopped starting active stopping failed}.
     @ivar sight: how its workers can be looked at.
+    @ivar demand: how it waits to be needed.
     @ivar past: what is told of its past.
     @ivar reloading: the reload under way; None if there is none.
     @ivar due: who is to be replaced for another reason.
@@ -113,6 +121,7 @@ class Watcher:
     draw: Callable[[], float]
     status: str = "stopped"
     sight: Sight = attrs.field(factory=Sight)
+    demand: Demand = attrs.field(factory=Demand)
     past: Past = attrs.field(factory=Past)
     reloading: Reload | None = None
     due: Due = attrs.field(factory=Due)
@@ -142,18 +151,29 @@ class Watcher:
         return Record(durable.wanted(self.name, running, self.seats.wanted))
 
     def start(self, now: float, by: str) -> Effects:
-        """Run, or fill up what is missing."""
+        """Run, or fill up what is missing; or wait to be needed."""
         self.past.problem = ""
+        if self.spec.on_demand and not self.running and not self.seats.held:
+            return self.inputs.sleep(now)
         return self.inputs.start(now, by) + self._settle(now)
 
-    def stop(self, now: float, ending: Ending) -> Effects:
-        """Do not run."""
-        return self.inputs.stop(now, ending) + self._settle(now)
+    def knocked(self, now: float) -> Effects:
+        """A connection waits at one of its sockets."""
+        return self.inputs.knocked(now) + self._settle(now)
+
+    def stop(self, now: float, ending: Ending, again: bool = False) -> Effects:
+        """
+        Do not run.
+
+        @param again: whether it is to run afterwards, in this life of the supervisor or in its next.
+        """
+        told = (self.wish(False),) if not again and self.status != "stopped" else NOTHING
+        return told + self.inputs.stop(now, ending) + self._settle(now)
 
     def resize(self, now: float, wanted: int, by: str) -> Effects:
         """Run another number of processes, now or at the next start."""
         self.seats.wanted = wanted
-        return (self.wish(self.running), *self.inputs.resize(now, by), *self._settle(now))
+        return (self.wish(self.running or self.demand.asleep), *self.inputs.resize(now, by), *self._settle(now))
 
     def reload(self, now: float, by: str) -> Effects:
         """Replace every process, one after its successor has proved itself."""
@@ -256,7 +276,7 @@ class Watcher:
             effects += self.inputs.fail(now, self.past.problem)
         else:
             # What the host has too little of is never asked for at once again.
-            short = attrs.evolve(seat.history, refused=seat.history.refused + SHORTAGE)
+            short = attrs.evolve(seat.history, refused=seat.history.refused + restart.SHORTAGE)
             effects += self._later(seat, now, short if problem.shortage else seat.history)
         return effects + self._settle(now)
 
@@ -286,7 +306,7 @@ class Watcher:
             return NOTHING
         self.past.last = Death(str(worker.names), restart.reason(status), status, now)
         healthy = now - worker.since >= restart.HEALTHY or (worker.ready and self.spec.ready not in ("", "after"))
-        seat.history = restart.afterRun(seat.history, healthy)
+        seat.history = restart.afterService(self.spec, restart.afterRun(seat.history, healthy), status)
         seat.vacated = now
         if not restart.wantedAgain(self.spec, status):
             self.past.completed = restart.succeeded(self.spec, status) and self.past.completed is not False
@@ -312,6 +332,8 @@ class Watcher:
             return self.seats.pump(now) + self._settle(now)
         if timer.kind == "replace":
             return self._settle(now)
+        if timer.kind == "rest":
+            return self.demand.rested(self.seats)
         if timer.kind == "proof":
             return (self.reloading.prove(timer.key, now) if self.reloading else NOTHING) + self._settle(now)
         worker = self.seats.workers.get(timer.key)
@@ -348,9 +370,9 @@ class Watcher:
             self.reloading = self.due.next(self.seats, now)
             effects += self.reloading.advance(now) if self.reloading else NOTHING
         if self.seats.vacated() and not (self.status == "active" and not self.seats.wanted):
-            effects += self.inputs.empty(now)
+            dozes = self.spec.on_demand and self.running
+            effects += self.inputs.sleep(now) if dozes else self.inputs.empty(now)
         return effects
-
 
     def _reloaded(self, reload: Reload, now: float) -> Effects:
         """A reload is over."""
@@ -375,7 +397,3 @@ class Watcher:
         self.past.problem = f"not replaced for its {reload.single}: {reload.problem}; tried again in {AGAIN:g} s"
         told = self.event("replace_failed", False, reload.by, reason=self.past.problem)
         return (told, *self.due.failed(self.name, now))
-
-
-SHORTAGE = 4
-"""A want of the host's counts as so many refusals when the pause is reckoned, and as none for C{max_retry}."""

@@ -222,13 +222,13 @@ _ignore(_killing, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, I
 _ignore(_gone, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.stop, Inputs.graceExpired,
         Inputs.exited)
 
-_machine = _builder.build()
+MACHINE = _builder.build()
 
 
 def newWorker(names: Names) -> Worker:
     """A worker that is still to be started."""
     worker = Worker(names)
-    worker.inputs = _machine(worker)
+    worker.inputs = MACHINE(worker)
     return worker
 
 
@@ -240,5 +240,5 @@ def adoptedWorker(names: Names, pid: int, since: float) -> Worker:
         negative.
     """
     worker = Worker(names, "ready", pid, since, True)
-    worker.inputs = _machine(worker, _ready)
+    worker.inputs = MACHINE(worker, _ready)
     return worker

@@ -189,6 +189,25 @@ class Upgrade:
 
 
 @attrs.frozen
+class Watch:
+    """
+    Say C{Knocked} once, when a connection waits at one of these sockets.
+
+    @ivar watcher: for whom; what it waited for before is forgotten.
+    """
+
+    watcher: str
+    sockets: tuple[str, ...]
+
+
+@attrs.frozen
+class Unwatch:
+    """Do not say C{Knocked} for this watcher; harmless if it does not wait."""
+
+    watcher: str
+
+
+@attrs.frozen
 class OpenStreams:
     """Open the streams of a watcher, whose options have changed."""
 
@@ -197,7 +216,7 @@ class OpenStreams:
 
 Effect: TypeAlias = (
     Spawn | Probe | Signal | Wake | Forget | Publish | Record | Answer | Quit | ReadStack | ChangeSockets | KeepSockets
-    | OpenStreams | Upgrade | Measure
+    | OpenStreams | Upgrade | Measure | Watch | Unwatch
 )
 Effects: TypeAlias = tuple[Effect, ...]
 NOTHING: Effects = ()

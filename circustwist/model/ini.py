@@ -16,50 +16,29 @@ from typing import Any
 import attrs
 
 from . import expand, launch, rules, values
+from .circus import UNUSED
 from .errors import Place, Problem
 from .naming import stackName
 from .reading import DEFAULT, Entry, Environments, Findings, ListFiles, OpenFile, Scope, Section, collect, shown
-from .stack import NO_STREAM, Option, Settings, Socket, Stack, Stream, Watcher, options
+from .stack import (
+    NO_STREAM,
+    OUTPUTS,
+    STREAMS,
+    FileStream,
+    Option,
+    Settings,
+    Socket,
+    Stack,
+    Stream,
+    Watcher,
+    options,
+)
 
+_DECLARING = (Settings, Socket, Watcher, *STREAMS.values())
 OPTIONS: Mapping[type, Mapping[str, tuple[Option, Any]]] = {
-    cls: {name: (option, default) for name, option, default in options(cls)} for cls in (Settings, Socket, Watcher)
+    cls: {name: (option, default) for name, option, default in options(cls)} for cls in _DECLARING
 }
 """Each option and its default, by class and name."""
-
-_ZMQ = "there is no ZeroMQ endpoint yet; use circustwist's own commands"
-_WEB = "there is no web console yet"
-_GONE = "Circus does not read it either"
-UNUSED: Mapping[type, Mapping[str, str]] = {
-    Settings: {
-        "endpoint": _ZMQ, "pubsub_endpoint": _ZMQ, "stats_endpoint": _ZMQ, "multicast_endpoint": _ZMQ,
-        "endpoint_owner": "the control socket belongs to the user who runs the stack; see control_group",
-        "statsd": "there is no statistics process yet",
-        "statsd_close_outputs": _GONE, "httpd_close_outputs": _GONE, "stream_backend": _GONE, "proc_name": _GONE,
-        "httpd": _WEB, "httpd_host": _WEB, "httpd_port": _WEB,
-        "check_delay": "the end of a process is noticed at once, without looking for it",
-        "loggerconfig": "Python's logging configuration is not read; see logoutput and loglevel",
-        "debug": "see loglevel", "debug_gc": "the garbage collector cannot be debugged",
-        "fqdn_prefix": "nothing is named after it",
-        "use_papa": "sockets are always held by the supervisor", "papa_endpoint": "there is no papa",
-    },
-    Socket: {"proto": "the protocol follows from the type of the socket"},
-    Watcher: {
-        "executable": "Circus ignores it too; cmd names the program",
-        "check_flapping": "see start_limit_burst",
-        "on_demand": "not supported yet; the watcher starts like any other",
-        "stream_backend": _GONE,
-        "env": "an [env:NAME] section gives a watcher its environment",
-    },
-}
-"""Options of Circus that are accepted and do nothing, each with the reason."""
-
-STREAMS: Mapping[str, Mapping[str, values.Converter]] = {
-    "FileStream": {
-        "filename": values.text, "max_bytes": values.size, "backup_count": values.natural, "time_format": values.text,
-    },
-    "StdoutStream": {"time_format": values.text},
-}
-"""The settings of each kind of stream."""
 
 RLIMITS = (
     "as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
@@ -71,7 +50,6 @@ LONGEST_COMMAND = 128 * 1024
 """Characters; execve(2) takes no word that is longer."""
 
 _COMMAND = ("cmd", "args", "shell_args")
-_OUTPUTS = ("stdout_stream", "stderr_stream")
 _PLAIN_HEADS = ("circus", "env")
 _NAMED_HEADS = ("watcher", "socket", "env", "plugin")
 _SOCKET_NAMES = ("stdin_socket", "listen_fds")
@@ -86,7 +64,7 @@ _CANDIDATES: Mapping[type, tuple[str, ...]] = {
     Watcher: (
         *OPTIONS[Watcher],
         *(f"rlimit_{name}" for name in RLIMITS),
-        *(f"{output}.{name}" for output in _OUTPUTS for name in ("class", *STREAMS["FileStream"])),
+        *(f"{output}.{name}" for output in OUTPUTS for name in ("class", *OPTIONS[FileStream])),
     ),
 }
 
@@ -169,7 +147,7 @@ class _Reader:
             free = [entry for entry in section.entries.values() if _free(entry.option)]
             self._unknown(section, Watcher, free)
             given = self._values(section, Watcher, scope)
-            given.update((output, self._stream(section, output, scope)) for output in _OUTPUTS)
+            given.update((output, self._stream(section, output, scope)) for output in OUTPUTS)
             rlimits = self._rlimits(section, scope)
             extra = {entry.option: scope.expand(entry) for entry in free}
             watcher = Watcher(name, section.place, scope.env, rlimits, extra, **given)
@@ -278,7 +256,7 @@ class _Reader:
         return Stream(kind, settings)
 
     def _streamSettings(self, kind: str, given: Mapping[str, Entry], scope: Scope) -> dict[str, str]:
-        known = STREAMS[kind]
+        known = OPTIONS[STREAMS[kind]]
         found = {}
         for name, entry in given.items():
             if name == "refresh_time":
@@ -287,8 +265,8 @@ class _Reader:
                 meant = self._findings.meant(name, known)
                 tell = self._findings.strict if meant else self._findings.warn
                 tell(entry, f"unknown option of {kind}{meant or '; it has no effect'}")
-            elif self._converted(entry, known[name], scope) is not None:
-                found[name] = scope.expand(entry, known[name])
+            elif self._converted(entry, known[name][0].convert, scope) is not None:
+                found[name] = scope.expand(entry, known[name][0].convert)
         return found
 
     def _obey(self, section: Section, value: Any, obeyed: Iterable[rules.Rule]) -> None:
@@ -303,6 +281,11 @@ class _Reader:
                 if name and name not in sockets:
                     meant = self._findings.meant(name, sockets)
                     self._findings.fatal(section.at(option), f"there is no [socket:{name}]{meant}")
+        some = (watcher.stdin_socket, *watcher.listen_fds)
+        doors = [s for s in sockets.values() if s.stream and (watcher.use_sockets or s.name in some)]
+        if watcher.on_demand and not doors:
+            self._findings.strict(section.at("on_demand"), "no process gets a socket at which a connection could start "
+                                  "it; e.g. listen_fds = web")
 
     def _command(self, section: Section, watcher: Watcher, sockets: Mapping[str, Socket]) -> None:
         """Tell of command lines that cannot be split, and of variables that stand for nothing."""
@@ -338,7 +321,7 @@ class _Reader:
 
 def _free(option: str) -> bool:
     """Whether a watcher's option is neither declared nor a limit nor a stream's."""
-    return option not in OPTIONS[Watcher] and not option.startswith("rlimit_") and option.split(".")[0] not in _OUTPUTS
+    return option not in OPTIONS[Watcher] and not option.startswith("rlimit_") and option.split(".")[0] not in OUTPUTS
 
 
 def _now(section: Section, cls: type, option: str) -> str:

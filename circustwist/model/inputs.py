@@ -181,6 +181,13 @@ class SocketsChanged:
 
 
 @attrs.frozen
+class Knocked:
+    """A connection waits for a watcher that does not run."""
+
+    watcher: str
+
+
+@attrs.frozen
 class NotUpgraded:
     """The installed version failed its rehearsal, or could not be executed."""
 
@@ -203,5 +210,5 @@ class Restored:
 
 Input: TypeAlias = (
     Spawned | Refused | Exited | Probed | Woken | Asked | Adopted | Begun | Ended | StackRead | SocketsChanged
-    | NotUpgraded | Restored | Measured | Noticed
+    | Knocked | NotUpgraded | Restored | Measured | Noticed
 )

@@ -80,6 +80,39 @@ NO_STREAM = Stream()
 
 
 @attrs.frozen
+class StdoutStream:
+    """The options of C{StdoutStream}: the supervisor's own standard output."""
+
+    time_format: str = _option(
+        values.text, "", "Accepted for Circus's sake; what stands before each line is the worker's name.", live="now",
+        example="%H:%M:%S")
+
+
+@attrs.frozen
+class FileStream:
+    """The options of C{FileStream}: a file."""
+
+    filename: str = _option(
+        values.text, "", "The file, to whose end is written; without a class, giving it means FileStream.", live="now",
+        example="/var/log/web.log")
+    max_bytes: int = _option(
+        values.size, 0, "Size at which the file is put aside and a new one begun; 0 is never.", live="now", unit="B",
+        example="10MB")
+    backup_count: int = _option(
+        values.natural, 0, "How many files that were put aside are kept; with 0 the file is never put aside.",
+        live="now", example="5")
+    time_format: str = _option(
+        values.text, "", "What stands before each line: a time in the form of strftime(3), and the pid.", live="now",
+        example="%H:%M:%S")
+
+
+STREAMS: Mapping[str, type] = {"FileStream": FileStream, "StdoutStream": StdoutStream}
+"""The kinds of streams, by the name of Circus's class."""
+OUTPUTS = ("stdout_stream", "stderr_stream")
+"""The outputs of a watcher, each of which may have a stream: C{stdout_stream.class = FileStream}."""
+
+
+@attrs.frozen
 class Settings:
     """The C{[circus]} section: what concerns the stack as a whole."""
 
@@ -263,14 +296,16 @@ class Watcher:
     priority: int = _option(
         values.whole, 0, "Watchers of higher priority start first and stop last.", live="now", example="10")
     depends_on: tuple[str, ...] = _option(
-        values.dependencies, (), "Watchers that must be there before this one is started, each with what must hold: "
-        "started (its processes were executed), ready (they do their work; the default) or completed (it ended by "
-        "itself with success).  They are started with it, and stop after it.",
+        values.dependencies, (), "Watchers without which this one is not started, each with what must hold: started (it "
+        "was executed), ready (it does its work; the default) or completed (it ended by itself with success).",
         live="now", example="redis:ready, migrate:completed")
     warmup_delay: float = _option(
         values.seconds, 0.0, "Pause between the starts of two processes.", live="now", unit="s", example="0.5")
     autostart: bool = _option(
         values.boolean, True, "Start with the stack, and by a start that names no watcher.", live="now")
+    on_demand: bool = _option(
+        values.boolean, False, "Start at the first connection to a socket that the processes are handed; when all of "
+        "them have ended by themselves, wait for the next one.", live="now")
     singleton: bool = _option(
         values.boolean, False, "At most one process.", live="now")
     respawn: str = _option(
@@ -300,8 +335,7 @@ class Watcher:
     max_memory_kill: int = _option(
         values.size, 0, "The same, at which it is killed at once.", live="now", unit="B", example="1GB")
     max_requests: int = _option(
-        values.natural, 0, "Replace a process that says by X_REQUESTS=n (sd_notify(3)) that it has answered so many "
-        "requests; 0 is never.", live="now", example="10000")
+        values.natural, 0, "Replace a process that says X_REQUESTS=n, sd_notify(3); 0 is never.", live="now", example="99")
     essential: bool = _option(
         values.boolean, False, "The whole stack stops, with this exit code, when the watcher ends or fails.",
         live="now")

@@ -15,6 +15,8 @@ import signal
 from collections.abc import Callable
 from typing import TypeAlias
 
+import attrs
+
 MOST_PROCESSES = 100_000
 LONGEST_PATTERN = 200
 """Characters of a regular expression that output is searched for: a longer one may take too long to match."""
@@ -295,16 +297,27 @@ def _log(rest: str) -> None:
 _PROBES: dict[str, Callable[[str], None]] = {"http": _http, "https": _https, "tcp": _tcp, "exec": _exec, "log": _log}
 
 
-def oneOf(*choices: str) -> Converter:
-    """A converter which takes one of these words, in any case."""
+@attrs.frozen
+class Choice:
+    """
+    A converter which takes one of some words, in any case.
 
-    def choose(value: str) -> str:
+    @ivar words: in lower case.
+    """
+
+    words: tuple[str, ...]
+
+    def __call__(self, value: str) -> str:
+        """The word in lower case."""
         word = value.strip().lower()
-        if word not in choices:
-            raise ValueError(f"is none of {', '.join(choices)}")
+        if word not in self.words:
+            raise ValueError(f"is none of {', '.join(self.words)}")
         return word
 
-    return choose
+
+def oneOf(*choices: str) -> Choice:
+    """A converter which takes one of these words, in any case."""
+    return Choice(choices)
 
 
 def name(value: str) -> str:

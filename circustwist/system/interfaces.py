@@ -221,6 +221,8 @@ class IProber(Interface):
 class IJournal(Interface):
     """The append-only state journal, under the lock of this stack."""
 
+    skipped: int = Attribute("How many lines made no sense, after C{entries}.")
+
     def append(entry: Mapping[str, Any]) -> None:
         """Write one entry; a failure is logged once and does not raise."""
 

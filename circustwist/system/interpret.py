@@ -33,6 +33,7 @@ from ..model.inputs import (
     Asked,
     Exited,
     Input,
+    Knocked,
     Measured,
     NotUpgraded,
     Probed,
@@ -46,6 +47,7 @@ from ..model.inputs import (
 from ..model.launch import Launch, Names
 from ..model.stack import Stack
 from . import steps
+from .doorbell import Doorbell
 from .interfaces import IClock, IJournal, IOutputs, IProber, ISockets, ISpawner, IWorkerProcess, IWorkerProtocol
 from .kernel import startTime
 from .memory import Meter
@@ -134,8 +136,12 @@ class Interpreter:
 
     _log = Logger(namespace="circustwist.interpret")
 
-    def __init__(self, handle: Callable[[Input, float], Effects], world: World) -> None:
+    def __init__(self, handle: Callable[[Input, float], Effects], world: World, doorbell: Doorbell) -> None:
+        """
+        @param doorbell: tells when a connection waits.
+        """
         self._handle = handle
+        self._doorbell = doorbell
         self._world = world
         self.processes: dict[int, IWorkerProcess] = {}
         self._queue: deque[Effect] = deque()
@@ -151,7 +157,7 @@ class Interpreter:
             asked.Publish: self._publish, asked.Record: self._record, asked.Answer: self._answer,
             asked.Quit: self._quit, asked.ReadStack: self._readStack, asked.ChangeSockets: self._changeSockets,
             asked.KeepSockets: self._keepSockets, asked.OpenStreams: self._openStreams,
-            asked.Upgrade: self._upgrade,
+            asked.Upgrade: self._upgrade, asked.Watch: self._watch, asked.Unwatch: self._unwatch,
         }
 
     # Inputs
@@ -303,6 +309,13 @@ class Interpreter:
     def _keepSockets(self, effect: asked.KeepSockets) -> None:
         self._world.journal.append(durable.sockets(self._world.swap.keep(effect.new, effect.names)))
 
+    def _watch(self, effect: asked.Watch) -> None:
+        descriptors = [self._world.sockets.fileno(name) for name in effect.sockets]
+        self._doorbell.watch(effect.watcher, descriptors, lambda: self.feed(Knocked(effect.watcher)))
+
+    def _unwatch(self, effect: asked.Unwatch) -> None:
+        self._doorbell.unwatch(effect.watcher)
+
     def _openStreams(self, effect: asked.OpenStreams) -> None:
         self._world.outputs.open(effect.spec)
 
@@ -368,6 +381,7 @@ class Interpreter:
         self._timers.clear()
         self._meter.close()
         self._queue.clear()
+        self._doorbell.close()
         os.close(self._null)
 
 

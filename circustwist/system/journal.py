@@ -174,6 +174,8 @@ class MemoryJournal:
     @ivar written: its entries.
     """
 
+    skipped = 0
+
     def __init__(self, written: Iterable[Mapping[str, Any]] = ()) -> None:
         self.written = list(written)
         self._grown = 0

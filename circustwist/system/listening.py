@@ -7,6 +7,9 @@ number and the arguments of its system call, and by the inode of the socket.
 Nothing is attached to it and it notices nothing.  What waits through io_uring
 cannot be seen, nor what we have no ptrace rights on.
 
+Who is never at rest is recognised by a connection that it has accepted: its
+local address is that of the listening socket.
+
 @see: C{/proc/PID/syscall}, C{/proc/PID/fd}, C{/proc/PID/fdinfo} and
     C{/proc/PID/mem} in proc(5)
 """
@@ -15,12 +18,14 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TypeAlias
 
 from . import kernel
+from .holders import links
 
 MOST_PROCESSES = 256
 """So many processes of one worker are looked at."""
@@ -28,6 +33,8 @@ MOST_THREADS = 256
 """So many threads of one process are looked at."""
 MOST_DESCRIPTORS = 4096
 """So many descriptors that one thread waits on are looked at."""
+MOST_CONNECTIONS = 64
+"""So many sockets of one process are taken for connections that it may have accepted."""
 
 _Arguments: TypeAlias = list[int]
 _Waiting: TypeAlias = Callable[[int, _Arguments, frozenset[int]], bool]
@@ -38,7 +45,8 @@ _POLLFD = struct.Struct("ihh")
 
 def sees(pid: int, sockets: frozenset[int]) -> bool:
     """
-    Whether a process, or one that descends from it, waits for a connection now.
+    Whether a process, or one that descends from it, waits for a connection
+    now, or has one that it has accepted.
 
     @param sockets: the inodes of the listening sockets that count.
     @raise PermissionError: if we may not look into any of those that are there.
@@ -48,7 +56,7 @@ def sees(pid: int, sockets: frozenset[int]) -> bool:
         process = ahead.pop()
         done += 1
         try:
-            if any(_waits(process, call, sockets) for call in _calls(process)):
+            if any(_waits(process, call, sockets) for call in _calls(process)) or _serves(process, sockets):
                 return True
         except PermissionError:
             refused = True
@@ -79,6 +87,57 @@ def _waits(pid: int, call: _Arguments, sockets: frozenset[int]) -> bool:
     with suppress(FileNotFoundError, ProcessLookupError, ValueError, struct.error):
         return waiting(pid, call[1:], sockets)
     return False
+
+
+def _serves(pid: int, sockets: frozenset[int]) -> bool:
+    """Whether a process has accepted a connection on one of these sockets."""
+    listeners: list[int] = []
+    others: list[int] = []
+    for fd, link in links(pid):
+        if link.startswith("socket:["):
+            (listeners if int(link[8:-1]) in sockets else others).append(fd)
+    if not listeners or not others:
+        return False
+    with suppress(ProcessLookupError), _Copies(pid) as copies:
+        addresses = {copies.address(fd) for fd in listeners} - {None}
+        return any(copies.connected(fd) in addresses for fd in others[:MOST_CONNECTIONS])
+    return False
+
+
+_Address: TypeAlias = tuple[int, object] | None
+"""The family, and the port or the path."""
+
+
+class _Copies:
+    """Copies of a process's descriptors, each as long as it is looked at."""
+
+    def __init__(self, pid: int) -> None:
+        self._pidfd = os.pidfd_open(pid)
+
+    def __enter__(self) -> _Copies:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._pidfd)
+
+    def address(self, fd: int) -> _Address:
+        """Where a socket is bound; None if it is nowhere."""
+        return self._of(fd, lambda copy: None)
+
+    def connected(self, fd: int) -> _Address:
+        """The local address of a socket that is connected; None if it is not."""
+        return self._of(fd, socket.socket.getpeername)
+
+    def _of(self, fd: int, check: Callable[[socket.socket], object]) -> _Address:
+        try:
+            with socket.socket(fileno=kernel.pidfdGetFD(self._pidfd, fd)) as copy:
+                check(copy)
+                name = copy.getsockname()
+                return (copy.family, name[1] if isinstance(name, tuple) else name) if name else None
+        except PermissionError:
+            raise
+        except OSError:
+            return None
 
 
 def _accept(pid: int, arguments: _Arguments, sockets: frozenset[int]) -> bool:

@@ -16,7 +16,7 @@ import select
 import signal
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 
@@ -94,8 +94,40 @@ def takeover(left: Left, stackName: str, within: float = 10.0) -> None:
     @param within: how long to wait for their ends, in seconds.
     @raise WorldError: one line, if some may not be killed or do not end.
     """
+    _endAll(lambda: _targets(left, stackName), within)
+
+
+def endLost(left: Left, stackName: str, damaged: bool, within: float = 10.0) -> list[int]:
+    """
+    Kill those who carry a token of this stack and of whom the records tell
+    nothing: nobody could say what they are, and others are about to be
+    started in their place.
+
+    @param damaged: whether some records were lost; otherwise only those are
+        unknown whose serial nobody was given yet.
+    @return: their pids.
+    @raise WorldError: as in L{takeover}.
+    """
+    known = {worker.names.id for worker in left.workers}
+    ended: set[int] = set()
+
+    def targets() -> dict[int, int]:
+        found: dict[int, int] = {}
+        for pid, id in _tokens(stackName):
+            if id not in known and (damaged or id >= left.nextId) and pid != os.getpid():
+                with suppress(ProcessLookupError):
+                    _add(found, pid, os.pidfd_open(pid), _token(pid, stackName) == id)
+        ended.update(found)
+        return found
+
+    _endAll(targets, within)
+    return sorted(ended)
+
+
+def _endAll(wanted: Callable[[], dict[int, int]], within: float) -> None:
+    """Kill all that are found, until none is."""
     deadline = time.monotonic() + within
-    while targets := _targets(left, stackName):
+    while targets := wanted():
         try:
             for pid, pidfd in targets.items():
                 _kill(pid, pidfd)

@@ -1,0 +1,35 @@
+"""
+What Circus has and this supervisor has not, each with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .stack import Settings, Socket, Watcher
+
+_ZMQ = "there is no ZeroMQ endpoint yet; use circustwist's own commands"
+_WEB = "there is no web console yet"
+_GONE = "Circus does not read it either"
+UNUSED: Mapping[type, Mapping[str, str]] = {
+    Settings: {
+        "endpoint": _ZMQ, "pubsub_endpoint": _ZMQ, "stats_endpoint": _ZMQ, "multicast_endpoint": _ZMQ,
+        "endpoint_owner": "the control socket belongs to the user who runs the stack; see control_group",
+        "statsd": "there is no statistics process yet",
+        "statsd_close_outputs": _GONE, "httpd_close_outputs": _GONE, "stream_backend": _GONE, "proc_name": _GONE,
+        "httpd": _WEB, "httpd_host": _WEB, "httpd_port": _WEB,
+        "check_delay": "the end of a process is noticed at once, without looking for it",
+        "loggerconfig": "Python's logging configuration is not read; see logoutput and loglevel",
+        "debug": "see loglevel", "debug_gc": "the garbage collector cannot be debugged",
+        "fqdn_prefix": "nothing is named after it",
+        "use_papa": "sockets are always held by the supervisor", "papa_endpoint": "there is no papa",
+    },
+    Socket: {"proto": "the protocol follows from the type of the socket"},
+    Watcher: {
+        "executable": "Circus ignores it too; cmd names the program",
+        "check_flapping": "see start_limit_burst",
+        "stream_backend": _GONE,
+        "env": "an [env:NAME] section gives a watcher its environment",
+    },
+}
+"""Options of Circus that are accepted and do nothing, each with the reason."""
