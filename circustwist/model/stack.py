@@ -296,7 +296,7 @@ class Watcher:
     priority: int = _option(
         values.whole, 0, "Watchers of higher priority start first and stop last.", live="now", example="10")
     depends_on: tuple[str, ...] = _option(
-        values.dependencies, (), "Watchers without which this one is not started, each with what must hold: started (it "
+        values.dependencies, (), "Watchers without which this one is not started, with what must hold: started (it "
         "was executed), ready (it does its work; the default) or completed (it ended by itself with success).",
         live="now", example="redis:ready, migrate:completed")
     warmup_delay: float = _option(
@@ -335,7 +335,7 @@ class Watcher:
     max_memory_kill: int = _option(
         values.size, 0, "The same, at which it is killed at once.", live="now", unit="B", example="1GB")
     max_requests: int = _option(
-        values.natural, 0, "Replace a process that says X_REQUESTS=n, sd_notify(3); 0 is never.", live="now", example="99")
+        values.natural, 0, "Replace a process that says X_REQUESTS=n, sd_notify(3); 0: never.", live="now", example="9")
     essential: bool = _option(
         values.boolean, False, "The whole stack stops, with this exit code, when the watcher ends or fails.",
         live="now")
