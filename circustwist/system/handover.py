@@ -25,7 +25,7 @@ VERSION = 1
 HELD = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1))
 """Signals that wait while there is no program to handle them."""
 HASTE = 10
-"""So much less nice, as in nice(2), it is while another image is loaded, if that is permitted: nobody steers meanwhile."""
+"""So much less nice, as in nice(2), the supervisor is while another image is loaded, if that is permitted."""
 
 
 @attrs.frozen
