@@ -34,7 +34,7 @@ from .model.ini import Reading, read
 from .model.naming import runtimeDirs
 from .model.stack import Stack
 from .system import activation, kernel
-from .system.handover import Handover, take, unblock
+from .system.handover import Handover, renice, take, unblock
 from .system.rundir import RuntimeDir
 
 DEFAULT_PIDFILE = "twistd.pid"
@@ -276,6 +276,8 @@ class Daemon(Service):
             signal.signal(signum, lambda signum, frame: None)
         if later.running:
             unblock()
+            if self._options.handover is not None:
+                renice(self._options.handover.nice)
 
     def _reopen(self) -> None:
         self._inner.reopen()

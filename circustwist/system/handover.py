@@ -24,6 +24,8 @@ VARIABLE = "CIRCUSTWIST_HANDOVER"
 VERSION = 1
 HELD = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1))
 """Signals that wait while there is no program to handle them."""
+HASTE = 10
+"""So much less nice, as in nice(2), the supervisor is while another image is loaded, if that is permitted."""
 
 
 @attrs.frozen
@@ -53,6 +55,7 @@ class Handover:
     @ivar files: the soft limit of descriptors for workers; ours is raised already.
     @ivar restarts: how often processes were restarted, by watcher.
     @ivar operation: the operation that asked for it, as JSON types.
+    @ivar nice: the niceness to go back to.
     """
 
     lock: int
@@ -64,6 +67,7 @@ class Handover:
     files: int | None
     restarts: Mapping[str, int]
     operation: Mapping[str, Any]
+    nice: int = attrs.field(factory=lambda: os.getpriority(os.PRIO_PROCESS, 0))
 
     def descriptors(self) -> list[int]:
         """All that must stay open."""
@@ -84,8 +88,10 @@ def become(argv: Sequence[str], environ: Mapping[str, str], handover: Handover) 
         os.write(memory, json.dumps(_coded(handover)).encode())
         for fd in kept:
             os.set_inheritable(fd, True)
+        renice(handover.nice - HASTE)
         os.execve(argv[0], list(argv), {**environ, VARIABLE: str(memory)})
     finally:
+        renice(handover.nice)
         for fd in kept:
             os.set_inheritable(fd, False)
         os.close(memory)
@@ -129,6 +135,12 @@ def _decoded(found: dict[str, Any]) -> Handover:
     ends = tuple(
         End(Names(**end["names"]), end["output"], end["fd"], bytes.fromhex(end["rest"])) for end in found.pop("ends"))
     return Handover(ends=ends, **found)
+
+
+def renice(nice: int) -> None:
+    """Be nearer to the processor, or farther from it, if that is permitted."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
 
 
 def unblock() -> None:

@@ -68,6 +68,8 @@ class UpgradeTests(SurvivalCase):
         self.assertEqual((seen.failed, self.everyone(site), site.call("ping")["pid"]), ([], before, pid))
         self.assertEqual(numbers, sorted(set(numbers)))
         self.supervised(site)
+        self.assertEqual({os.getpriority(os.PRIO_PROCESS, each) for each in (0, pid, *site.strays())},
+                         {os.getpriority(os.PRIO_PROCESS, 0)})
 
     def test_foreground(self) -> None:
         """Three times in a row, in the foreground."""
