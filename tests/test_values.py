@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.model import values
-from circustwist.model.stack import Settings, Socket, Watcher, options
+from circustwist.model.option import options
+from circustwist.model.stack import Settings, Socket, Watcher
 
 quick = settings(deadline=None, max_examples=100)
 CONVERTERS = [option.convert for cls in (Settings, Socket, Watcher) for _, option, _ in options(cls)]

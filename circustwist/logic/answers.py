@@ -12,7 +12,8 @@ from typing import Any
 import attrs
 
 from ..model.launch import socketNumbers
-from ..model.stack import Socket, Stack, Stream, options
+from ..model.option import options
+from ..model.stack import Socket, Stack, Stream
 from ..model.stack import Watcher as Spec
 from .arbiter import Arbiter
 from .watcher import Death, Watcher

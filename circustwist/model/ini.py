@@ -19,19 +19,18 @@ from . import expand, launch, rules, values
 from .circus import UNUSED
 from .errors import Place, Problem
 from .naming import stackName
+from .option import Option, options
 from .reading import DEFAULT, Entry, Environments, Findings, ListFiles, OpenFile, Scope, Section, collect, shown
 from .stack import (
     NO_STREAM,
     OUTPUTS,
     STREAMS,
     FileStream,
-    Option,
     Settings,
     Socket,
     Stack,
     Stream,
     Watcher,
-    options,
 )
 
 _DECLARING = (Settings, Socket, Watcher, *STREAMS.values())

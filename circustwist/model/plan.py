@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from .stack import Live, Settings, Socket, Stack, Watcher, options
+from .option import Live, options
+from .stack import Settings, Socket, Stack, Watcher
 
 Action: TypeAlias = Literal["add", "remove", "now", "reload", "replace", "restart"]
 """What is done: C{now} without touching a process, C{reload} process by process,

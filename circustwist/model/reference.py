@@ -10,7 +10,8 @@ from typing import Any
 import attrs
 
 from . import values
-from .stack import OUTPUTS, STREAMS, Option, Settings, Socket, Watcher, options
+from .option import Option, options
+from .stack import OUTPUTS, STREAMS, Settings, Socket, Watcher
 
 SECTIONS: Mapping[str, type] = {"watcher": Watcher, "socket": Socket, "circus": Settings}
 """The class that declares the options, by the first word of a section's title."""

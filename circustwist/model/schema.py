@@ -16,8 +16,9 @@ from typing import Any, TypeAlias
 from . import values
 from .circus import UNUSED
 from .ini import RLIMITS
+from .option import Option, options
 from .reference import changes
-from .stack import OUTPUTS, STREAMS, Option, Settings, Socket, Watcher, options
+from .stack import OUTPUTS, STREAMS, Settings, Socket, Watcher
 
 Json: TypeAlias = dict[str, Any]
 

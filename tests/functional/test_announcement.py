@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from pathlib import Path
 from unittest import SkipTest
 
 from .stack import SCRIPTS, Daemon, StackCase, alive
@@ -21,6 +22,11 @@ numprocesses = 5
 host =
 port = 8000
 """
+
+
+def stopped(pid: int) -> bool:
+    """Whether a process is stopped by a signal."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 class AnnouncementTests(StackCase):
@@ -61,6 +67,10 @@ class AnnouncementTests(StackCase):
         others = [number for number in range(1, 6) if number != wid]
         for number in others:
             daemon.call("signal", name="web", wid=number, signum="STOP")
+        # Until it has stopped a process may still take the connection, and then not answer.
+        for worker in daemon.detail("web")["workers"]:
+            while worker["wid"] in others and not stopped(worker["pid"]):
+                pass
         try:
             self.assertTrue(self.answered(daemon.port()))
         finally:
