@@ -212,7 +212,7 @@ class Supervisor(Service):
     def _handover(self, effect: Upgrade) -> handover.Handover:
         prepared, publisher = self._prepared, self._world.publisher
         self._outputs.flush()
-        sockets = {name: prepared.sockets.fileno(name) for name in prepared.sockets.inodes()}
+        sockets = {name: prepared.sockets.fileno(name) for name in prepared.sockets.names()}
         return handover.Handover(
             prepared.rundir.lock, sockets, self._outputs.ends(), publisher.start, publisher.last,
             self._since, self._host.files, effect.restarts, effect.operation)

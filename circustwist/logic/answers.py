@@ -100,6 +100,7 @@ def _socket(socket: Socket, number: int, about: About) -> dict[str, Any]:
         host, port = known.get("host", socket.host), known.get("port", socket.port)
         shown = f"[{host}]" if ":" in str(host) else host
         found |= {"host": host, "port": port, "address": f"{shown}:{port}"}
+    found |= {"seats": known["seats"]} if "seats" in known else {}
     return found | {"queue": known.get("queue"), "limit": known.get("limit"), "state": known.get("state", "held")}
 
 

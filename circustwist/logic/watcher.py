@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from ..model.effects import NOTHING, Effects, Publish, Record, Timer, Wake
+from ..model.effects import NOTHING, Effects, KeepSeats, Publish, Record, Timer, Wake
 from ..model.errors import SpawnProblem
 from ..model.events import Event
 from ..model.inputs import Exited, Probed
@@ -149,12 +149,19 @@ class Watcher:
         """Run, or fill up what is missing; or wait to be needed."""
         self.past.problem = ""
         if self.spec.on_demand and not self.running and not self.seats.held:
-            return self.inputs.sleep(now)
-        return self.inputs.start(now, by) + self._settle(now)
+            return self.keepSeats() + self.inputs.sleep(now)
+        return self.inputs.start(now, by) + self.keepSeats() + self._settle(now)
 
     def knocked(self, now: float) -> Effects:
         """A connection waits at one of its sockets."""
         return self.inputs.knocked(now) + self._settle(now)
+
+    def keepSeats(self) -> Effects:
+        """Let go of what belongs to seats that nobody is to have any more."""
+        seats = self.seats
+        if self.reloading is not None or len(seats.seats) <= seats.wanted:
+            return NOTHING
+        return (KeepSeats(self.name, tuple(seat.number for seat in seats.inUse())),)
 
     def stop(self, now: float, ending: Ending, again: bool = False) -> Effects:
         """
@@ -168,7 +175,8 @@ class Watcher:
     def resize(self, now: float, wanted: int, by: str) -> Effects:
         """Run another number of processes, now or at the next start."""
         self.seats.wanted = wanted
-        return (self.wish(self.running or self.demand.asleep), *self.inputs.resize(now, by), *self._settle(now))
+        return (self.wish(self.running or self.demand.asleep), *self.inputs.resize(now, by),
+                *self.keepSeats(), *self._settle(now))
 
     def reload(self, now: float, by: str) -> Effects:
         """Replace every process, one after its successor has proved itself."""
@@ -353,13 +361,13 @@ class Watcher:
             effects += self._reloaded(self.reloading, now)
         if self.seats.vacated() and not (self.status == "active" and not self.seats.wanted):
             dozes = self.spec.on_demand and self.running
-            effects += self.inputs.sleep(now) if dozes else self.inputs.empty(now)
+            effects += self.keepSeats() + self.inputs.sleep(now) if dozes else self.inputs.empty(now)
         return effects
 
     def _reloaded(self, reload: Reload, now: float) -> Effects:
         """A reload is over."""
         self.reloading = None
-        effects = self.inputs.resize(now, reload.by)
+        effects = self.inputs.resize(now, reload.by) + self.keepSeats()
         if not reload.problem:
             self.past.problem = self.past.stale = ""
             return (*effects, self.event("reload", by=reload.by, replaced=reload.replaced))

@@ -153,8 +153,9 @@ class Interpreter:
             asked.Signal: self._signal, asked.Wake: self._wake, asked.Forget: self._forget,
             asked.Publish: self._publish, asked.Record: self._record, asked.Answer: self._answer,
             asked.Quit: self._quit, asked.ReadStack: self._readStack, asked.ChangeSockets: self._changeSockets,
-            asked.KeepSockets: self._keepSockets, asked.OpenStreams: self._openStreams,
-            asked.Upgrade: self._upgrade, asked.Watch: self._watch, asked.Unwatch: self._unwatch,
+            asked.KeepSockets: self._keepSockets, asked.KeepSeats: self._keepSeats,
+            asked.OpenStreams: self._openStreams, asked.Upgrade: self._upgrade,
+            asked.Watch: self._watch, asked.Unwatch: self._unwatch,
         }
 
     # Inputs
@@ -301,11 +302,26 @@ class Interpreter:
         self._world.journal.append(durable.sockets(self._world.swap.keep(effect.new, effect.names)))
 
     def _watch(self, effect: asked.Watch) -> None:
-        descriptors = [self._world.sockets.fileno(name) for name in effect.sockets]
-        self._doorbell.watch(effect.watcher, descriptors, lambda: self.feed(Knocked(effect.watcher)))
+        sockets = self._world.sockets
+        for name in effect.sockets:
+            self._seat(name, effect.watcher, 0)
+        doors = [sockets.fileno(door) for name in effect.sockets for door in sockets.doors(name, effect.watcher)]
+        self._doorbell.watch(effect.watcher, doors, lambda: self.feed(Knocked(effect.watcher)))
 
     def _unwatch(self, effect: asked.Unwatch) -> None:
         self._doorbell.unwatch(effect.watcher)
+
+    def _seat(self, name: str, watcher: str, number: int) -> int:
+        """Our descriptor for a socket that a seat is handed."""
+        key, made = self._world.sockets.seat(name, watcher, number)
+        fd = self._world.sockets.fileno(key)
+        if made:
+            self._world.journal.append(durable.socket(key, os.fstat(fd).st_ino))
+        return fd
+
+    def _keepSeats(self, effect: asked.KeepSeats) -> None:
+        self._world.sockets.keepSeats(effect.watcher, effect.seats, effect.sockets)
+        self._world.journal.append(durable.sockets(self._world.sockets.inodes()))
 
     def _openStreams(self, effect: asked.OpenStreams) -> None:
         self._world.outputs.open(effect.spec)
@@ -320,7 +336,7 @@ class Interpreter:
         """Our descriptor for one of a child's; those to be closed afterwards go into C{mine}."""
         kind, what = source
         if kind == "socket":
-            return self._world.sockets.fileno(str(what))
+            return self._seat(str(what), names.watcher, names.seat)
         if kind == "null":
             return self._null
         if kind == "inherit":
