@@ -169,7 +169,8 @@ class Watcher:
 
         @param again: whether it is to run afterwards, in this life of the supervisor or in its next.
         """
-        told = (self.wish(False),) if not again and self.status != "stopped" else NOTHING
+        runs = self.status != "stopped" or self.demand.asleep
+        told = (self.wish(False),) if runs and not again else NOTHING
         return told + self.inputs.stop(now, ending) + self._settle(now)
 
     def resize(self, now: float, wanted: int, by: str) -> Effects:
