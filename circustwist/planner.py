@@ -4,6 +4,7 @@ What each worker is started as, by the configuration in force.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 
 import attrs
@@ -69,5 +70,6 @@ class Planner:
         """The inodes of the sockets handed to a worker on which connections are accepted."""
         stack = self._stack()
         watcher = stack.watcher(names.watcher)
-        inodes = self._sockets.inodes()
-        return tuple(inodes[name] for name in handed(stack, watcher)) if watcher is not None else ()
+        every = handed(stack, watcher) if watcher is not None else ()
+        keys = [self._sockets.seat(name, names.watcher, names.seat)[0] for name in every]
+        return tuple(os.fstat(self._sockets.fileno(key)).st_ino for key in keys)

@@ -11,13 +11,14 @@ import attrs
 from twisted.logger import Logger
 
 from .logic import durable
-from .model.stack import Stack
+from .logic.readiness import handed
+from .model.stack import Socket, Stack
 from .system import activation, survive
 from .system.handover import Handover
 from .system.interfaces import IJournal
 from .system.journal import Journal, MemoryJournal
 from .system.rundir import RuntimeDir
-from .system.sockets import Sockets, fits
+from .system.sockets import Sockets, fits, sectionOf
 
 _log = Logger(namespace="circustwist")
 
@@ -64,18 +65,17 @@ def prepare(
         _endLost(left, stack.name, journal.skipped > 0)
     survivors = survive.find(left, stack.name)
     sockets = Sockets()
-    for socket in stack.sockets:
-        if handover is not None and socket.name in handover.sockets:
-            sockets.adopt(socket, handover.sockets[socket.name])
-    environ = activation.take(sockets, stack.sockets, environ, os.getpid())
-    given = sockets.inodes()
-    for socket in stack.sockets:
-        fd = survivors.sockets.get(socket.name)
-        if fd is not None and socket.name not in given and fits(socket, fd):
-            sockets.adopt(socket, fd)
-        elif fd is not None:
+    for name, fd in handover.sockets.items() if handover is not None else ():
+        if not _adopt(sockets, stack, name, fd):
             os.close(fd)
-    held = sockets.inodes()
+    environ = activation.take(sockets, stack.sockets, environ, os.getpid())
+    given = {*sockets.names()}
+    for name, fd in survivors.sockets.items():
+        socket = _section(stack, name)
+        ours = socket is not None and not {name, socket.name} & given and fits(socket, fd)
+        if not ours or not _adopt(sockets, stack, name, fd):
+            os.close(fd)
+    held = sockets.names()
     sockets.bindAll(socket for socket in stack.sockets if socket.name not in held)
     return Prepared(stack, environ, rundir, journal, sockets, left, survivors, handover)
 
@@ -86,3 +86,23 @@ def _endLost(left: durable.Left, name: str, damaged: bool) -> None:
     if ended:
         _log.warn("{count} processes of an earlier supervisor were ended, since its journal does not tell of them: "
                   "{pids}", count=len(ended), pids=", ".join(map(str, ended[:10])))
+
+
+def _section(stack: Stack, name: str) -> Socket | None:
+    """The section of a socket."""
+    return next((socket for socket in stack.sockets if socket.name == sectionOf(name)), None)
+
+
+def _adopt(sockets: Sockets, stack: Stack, name: str, fd: int) -> bool:
+    """
+    Hold a socket of an earlier supervisor, or of a seat of one.
+
+    @return: whether the stack has any use for it.
+    """
+    socket = _section(stack, name)
+    section, _, seat = name.partition("/")
+    watcher = stack.watcher(seat.rpartition("/")[0]) if seat else None
+    if socket is None or (seat and (not socket.seated or watcher is None or section not in handed(stack, watcher))):
+        return False
+    sockets.adopt(socket, fd, name=name if seat else "")
+    return True

@@ -40,7 +40,7 @@ from .preparation import Prepared
 from .system import handover
 from .system.clock import Clock
 from .system.doorbell import Doorbell
-from .system.interpret import Interpreter, World
+from .system.interpret import Interpreter
 from .system.notify import Notice
 from .system.output import Outputs
 from .system.prober import Prober
@@ -48,6 +48,7 @@ from .system.publish import Publisher
 from .system.spawner import Spawner
 from .system.survive import Survivor
 from .system.swap import Swap
+from .system.world import World
 from .upgrade import Upgrader
 
 
@@ -217,7 +218,7 @@ class Supervisor(Service):
     def _handover(self, effect: Upgrade) -> handover.Handover:
         prepared, publisher = self._prepared, self._world.publisher
         self._outputs.flush()
-        sockets = {name: prepared.sockets.fileno(name) for name in prepared.sockets.inodes()}
+        sockets = {name: prepared.sockets.fileno(name) for name in prepared.sockets.names()}
         return handover.Handover(
             prepared.rundir.lock, sockets, self._outputs.ends(), publisher.start, publisher.last,
             self._since, self._host.files, effect.restarts, effect.operation)

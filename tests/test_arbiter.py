@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.logic.durable import replay
 from circustwist.logic.restart import HEALTHY
+from circustwist.model.effects import KeepSeats
 from circustwist.model.errors import Conflict, Denied, MessageError, NotFound, OperationFailed, UnknownCommand
 from circustwist.model.inputs import Adopted, Asked, Begun, Ended, Who
 from circustwist.model.launch import Names
@@ -21,6 +22,37 @@ KILLED = int(signal.SIGKILL)
 def web(**options: object) -> Watcher:
     """A watcher of three processes."""
     return Watcher("web", cmd="web", **{"numprocesses": 3, **options})  # type: ignore[arg-type]
+
+
+class SeatTests(SynchronousTestCase):
+    """What belongs to the seats of a watcher."""
+
+    def kept(self, memory: Memory) -> list[tuple[int, ...]]:
+        """The seats whose belongings stayed, each time."""
+        return [effect.seats for effect in memory.others if isinstance(effect, KeepSeats)]
+
+    def test_fewer(self) -> None:
+        """With fewer processes, those of the seats that are taken stay; after a stop and a start, of the lowest."""
+        memory = Memory(web()).begin()
+        self.assertEqual(self.kept(memory), [])
+        memory.ask("decr", name="web")
+        self.assertEqual(self.kept(memory), [(1, 2)])
+        memory.obey()
+        memory.ask("restart", name="web")
+        memory.obey()
+        self.assertEqual(self.kept(memory)[-1], (0, 1))
+        self.assertEqual({w.names.seat for w in memory.arbiter.watchers["web"].seats.workers.values()}, {0, 1})
+
+    def test_reload(self) -> None:
+        """While a reload is under way they all stay."""
+        memory = Memory(web(min_ready=1.0)).begin()
+        memory.ask("reload", name="web")
+        memory.ask("decr", name="web")
+        self.assertEqual(self.kept(memory), [])
+        for _ in range(3):
+            memory.advance(1)
+            memory.obey()
+        self.assertEqual(len(self.kept(memory)[-1]), 2)
 
 
 class StartTests(SynchronousTestCase):

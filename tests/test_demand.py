@@ -253,6 +253,13 @@ class LaterTests(SynchronousTestCase):
         world.ask("stop", name="web")
         self.assertEqual(self.wanted(world), [True, True, False])
 
+    def test_quit(self) -> None:
+        """The end of the supervisor, and a restart, leave the wish as it is."""
+        world = memory(lazy())
+        world.ask("restart", name="web")
+        world.feed(Ended("SIGTERM"))
+        self.assertEqual(set(self.wanted(world)), {True})
+
     def test_left(self) -> None:
         """It waits, or does not, as under the supervisor before."""
         for running in (True, False):

@@ -112,6 +112,11 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(replay(entries).completed, {"job"})
         self.assertEqual(replay([*entries, durable.wanted("job", True, 1)]).completed, frozenset())
 
+    def test_socket(self) -> None:
+        """One that is added later is among them; one of nonsense is not."""
+        entries = [durable.sockets({"web": 7}), durable.socket("web/app/0", 8), durable.socket("web/app/1", 0)]
+        self.assertEqual(durable.replay(entries).sockets, {"web": 7, "web/app/0": 8})
+
     def test_sockets(self) -> None:
         """The last set of sockets counts."""
         left = replay([durable.sockets({"a": 1}), durable.sockets({"b": 2})])

@@ -64,6 +64,88 @@ class Base(SynchronousTestCase):
             return copy.getsockopt(socket.SOL_SOCKET, option)
 
 
+class SeatTests(Base):
+    """Sockets of which each seat has its own."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.sockets.bind(section(so_reuseport=True, backlog=9))
+        self.port = self.sockets.describe("web")["port"]
+
+    def seats(self) -> list[str]:
+        """Those that listen."""
+        return [seat["name"] for seat in self.sockets.describe("web")["seats"]]
+
+    def connect(self) -> None:
+        """Have a connection."""
+        self.addCleanup(socket.create_connection(("127.0.0.1", self.port)).close)
+
+    def test_keeper(self) -> None:
+        """The socket of the section keeps the port and is given no connections; it is nobody else's to know."""
+        self.assertRaises(ConnectionRefusedError, self.connect)
+        self.assertEqual((self.sockets.inodes(), self.sockets.names(), self.seats()), ({}, ["web"], []))
+
+    def test_seat(self) -> None:
+        """A seat's is made once, at the same port, and all connections go to one of them."""
+        self.assertEqual(self.sockets.seat("web", "App", 0), ("web/app/0", True))
+        self.assertEqual(self.sockets.seat("web", "app", 0), ("web/app/0", False))
+        self.sockets.seat("web", "app", 1)
+        for _ in range(10):
+            self.connect()
+        told = self.sockets.describe("web")
+        self.assertEqual((told["port"], told["queue"], told["limit"]), (self.port, 10, 9))
+        self.assertEqual(sorted(self.sockets.inodes()), self.seats())
+
+    def test_shared(self) -> None:
+        """Other sockets are shared: datagrams', UNIX sockets and those that are not asked to."""
+        for number, spec in enumerate((section("a"), section("b", type="sock_dgram", so_reuseport=True),
+                                       section("c", path=self.path, so_reuseport=True))):
+            self.sockets.bind(spec)
+            self.assertEqual(self.sockets.seat(spec.name, "app", number), (spec.name, False))
+            self.assertEqual(self.sockets.doors(spec.name, "app"), [spec.name])
+
+    def test_keep(self) -> None:
+        """Those of other seats are closed; so are those of sections that a watcher is not handed any more."""
+        for number in range(3):
+            self.sockets.seat("web", "app", number)
+        self.sockets.seat("web", "other", 0)
+        self.sockets.keepSeats("APP", (0, 2), None)
+        self.assertEqual(self.seats(), ["web/app/0", "web/app/2", "web/other/0"])
+        self.assertEqual(self.sockets.doors("web", "app"), ["web/app/0", "web/app/2"])
+        self.sockets.keepSeats("app", (0, 2), ())
+        self.assertEqual(self.seats(), ["web/other/0"])
+
+    def test_update(self) -> None:
+        """Another backlog is that of all that listen, and of those to come; the keeper does not listen by it."""
+        self.sockets.update(section(so_reuseport=True, backlog=3))
+        self.assertRaises(ConnectionRefusedError, self.connect)
+        self.assertEqual(self.sockets.describe("web")["limit"], 3)
+
+    def test_adopt(self) -> None:
+        """A seat's that was found decides on the port of the others."""
+        self.sockets.seat("web", "app", 1)
+        fd = os.dup(self.sockets.fileno("web/app/1"))
+        later, spec = Sockets(), section(so_reuseport=True)
+        self.addCleanup(later.close, True)
+        self.sockets.close(True)
+        later.adopt(spec, fd, name="web/app/1")
+        later.bind(spec)
+        later.seat("web", "app", 0)
+        self.assertEqual(later.describe("web")["port"], self.port)
+        self.assertEqual(later.doors("web", "app"), ["web/app/1", "web/app/0"])
+
+    def test_exchange(self) -> None:
+        """They go where the section's goes."""
+        other = Sockets()
+        self.addCleanup(other.close, True)
+        self.sockets.seat("web", "app", 0)
+        other.bind(section(so_reuseport=True))
+        self.sockets.exchange(other, ["web"])
+        self.assertEqual((self.sockets.names(), sorted(other.names())), (["web"], ["web", "web/app/0"]))
+        self.sockets.exchange(other, ["web"])
+        self.assertEqual((sorted(self.sockets.names()), other.names()), (["web", "web/app/0"], ["web"]))
+
+
 class InternetTests(Base):
     """TCP and UDP."""
 
@@ -97,7 +179,7 @@ class InternetTests(Base):
         """Several sockets share a port if asked to."""
         self.sockets.bind(section(so_reuseport=True))
         port = self.sockets.describe("web")["port"]
-        self.sockets.bind(section("web/1", so_reuseport=True, port=port))
+        self.sockets.bind(section("two", so_reuseport=True, port=port))
         self.assertTrue(self.option(socket.SO_REUSEPORT))
 
     def test_udp(self) -> None:

@@ -16,7 +16,8 @@ from ..model.option import options
 from ..model.stack import Socket, Stack, Stream
 from ..model.stack import Watcher as Spec
 from .arbiter import Arbiter
-from .watcher import Death, Watcher
+from .past import Death
+from .watcher import Watcher
 
 MASK = "***"
 
@@ -103,6 +104,7 @@ def _socket(socket: Socket, number: int, about: About) -> dict[str, Any]:
         host, port = known.get("host", socket.host), known.get("port", socket.port)
         shown = f"[{host}]" if ":" in str(host) else host
         found |= {"host": host, "port": port, "address": f"{shown}:{port}"}
+    found |= {"seats": known["seats"]} if "seats" in known else {}
     return found | {"queue": known.get("queue"), "limit": known.get("limit"), "state": known.get("state", "held")}
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ..model.effects import NOTHING, ChangeSockets, Effects, KeepSockets, OpenStreams
+from ..model.effects import NOTHING, ChangeSockets, Effects, KeepSeats, KeepSockets, OpenStreams
 from ..model.plan import Plan
 from ..model.stack import Stack, Watcher
 from .dependency import required, startStages, step, stopStages
 from .operations import Operation, Step
+from .readiness import handed
 from .seats import joined
 
 if TYPE_CHECKING:
@@ -114,7 +115,16 @@ class Change:
             gone = [name for name in plan.names("watcher", "add") if not arbiter.stands(name)]
         effects = joined([arbiter.forget(name, now) for name in gone])
         kept = KeepSockets(not self.back, tuple(socket.name for socket in arbiter.stack.sockets))
-        return (*effects, kept, *arbiter.listen())
+        return (*effects, kept, *self._seats(arbiter, plan), *arbiter.listen())
+
+    def _seats(self, arbiter: Arbiter, plan: Plan) -> Effects:
+        """Let go of the sockets of seats whose watcher is not there any more, or is handed others now."""
+        kept = []
+        for name in plan.names("watcher", "add", "remove", "reload"):
+            watcher = arbiter.watchers.get(name.lower())
+            seats = tuple(seat.number for seat in watcher.seats.inUse()) if watcher else ()
+            kept.append(KeepSeats(name, seats, handed(arbiter.stack, watcher.spec) if watcher else ()))
+        return tuple(kept)
 
 
 def _limits(spec: Watcher) -> tuple[float, ...]:

@@ -129,6 +129,11 @@ def sockets(inodes: Mapping[str, int]) -> Entry:
     return {"kind": "sockets", "inodes": dict(inodes)}
 
 
+def socket(name: str, inode: int) -> Entry:
+    """One socket more is held."""
+    return {"kind": "socket", "name": name, "inode": inode}
+
+
 def reloaded(watcher: str, generation: int) -> Entry:
     """A watcher has seen so many reloads."""
     return {"kind": "reloaded", "watcher": watcher, "generation": generation}
@@ -284,6 +289,12 @@ class _Replay:
     def _sockets(self, entry: Mapping[str, Any]) -> None:
         self.sockets = {_name(name): _whole(inode, 1, _INODE) for name, inode in _mapping(entry["inodes"]).items()}
 
+    def _socket(self, entry: Mapping[str, Any]) -> None:
+        name = _name(entry["name"])
+        if name not in self.sockets and len(self.sockets) >= MOST:
+            raise _Nonsense
+        self.sockets[name] = _whole(entry["inode"], 1, _INODE)
+
     def _reloaded(self, entry: Mapping[str, Any]) -> None:
         self._reload(_name(entry["watcher"]), _whole(entry["generation"], 0, _SERIAL))
 
@@ -305,5 +316,6 @@ class _Replay:
 
     _KINDS = {
         "intent": _intent, "spawned": _spawned, "gone": _gone, "wanted": _wanted, "sockets": _sockets,
-        "completed": _completed, "reloaded": _reloaded, "serial": _serial, "began": _began, "finished": _finished,
+        "socket": _socket, "completed": _completed, "reloaded": _reloaded, "serial": _serial, "began": _began,
+        "finished": _finished,
     }

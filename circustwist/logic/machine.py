@@ -81,7 +81,7 @@ def _startUnasked(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effe
 
 @_asleep.upon(Inputs.stop).to(_stopped)
 def _stopAsleep(inputs: Inputs, watcher: Watcher, now: float, ending: Ending) -> Effects:
-    return (watcher.wish(False), *watcher.demand.wake(watcher.spec))
+    return watcher.demand.wake(watcher.spec)
 
 
 @_asleep.upon(Inputs.resize).loop()

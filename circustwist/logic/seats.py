@@ -138,12 +138,12 @@ class Seats:
         """Start a process for each seat that is vacant and has none coming."""
         while len(self.seats) < self.wanted:
             self.seats.append(Seat(len(self.seats)))
-        for seat in self._inUse():
+        for seat in self.inUse():
             if not seat.holder and seat.number not in self.waiting:
                 self.enqueue(seat)
         return self.pump(now)
 
-    def _inUse(self) -> list[Seat]:
+    def inUse(self) -> list[Seat]:
         """As many seats as are wanted; those with a holder first, then the lowest."""
         held = [seat for seat in self.seats if seat.holder]
         vacant = [seat for seat in self.seats if not seat.holder]

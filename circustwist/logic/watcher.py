@@ -13,58 +13,18 @@ from typing import Any, Protocol
 
 import attrs
 
-from ..model.effects import NOTHING, Effects, Publish, Record, Timer
+from ..model.effects import NOTHING, Effects, KeepSeats, Publish, Record, Timer
 from ..model.errors import SpawnProblem
 from ..model.events import Event
 from ..model.inputs import Exited, Probed
 from ..model.stack import Watcher as Spec
 from . import durable, limits, restart
 from .demand import Demand
+from .past import Death, Past
 from .readiness import Sight, live
 from .reload import AGAIN, Due, Reload
 from .seats import Seat, Seats, joined
 from .worker import Ending, Worker
-
-
-@attrs.frozen
-class Death:
-    """
-    The last end of a process that nobody had asked for.
-
-    @ivar worker: as people type it.
-    @ivar reason: in words.
-    @ivar status: as waitpid(2) gives it.
-    @ivar at: when.
-    @ivar back: seconds until the seat was taken again; None as long as it is not.
-    """
-
-    worker: str
-    reason: str
-    status: int
-    at: float
-    back: float | None = None
-
-
-@attrs.define(eq=False)
-class Past:
-    """
-    What is told of what was.
-
-    @ivar restarts: how often a process was started in place of one that ended by itself.
-    @ivar last: the last unplanned end; None if there was none.
-    @ivar problem: why a process could not be started, or the watcher failed; empty if all is well.
-    @ivar stale: why the code on disk is not what runs, since a reload failed; empty if none did.
-    @ivar completed: whether all processes that ended for good did so with success; None if none has ended for good
-        since the watcher was started.
-    @ivar ends: the times of unplanned ends that C{start_limit_burst} counts.
-    """
-
-    restarts: int = 0
-    last: Death | None = None
-    problem: str = ""
-    stale: str = ""
-    completed: bool | None = None
-    ends: list[float] = attrs.field(factory=list)
 
 
 class Inputs(Protocol):
@@ -154,12 +114,19 @@ class Watcher:
         """Run, or fill up what is missing; or wait to be needed."""
         self.past.problem = ""
         if self.spec.on_demand and not self.running and not self.seats.held:
-            return self.inputs.sleep(now)
-        return self.inputs.start(now, by) + self._settle(now)
+            return self.keepSeats() + self.inputs.sleep(now)
+        return self.inputs.start(now, by) + self.keepSeats() + self._settle(now)
 
     def knocked(self, now: float) -> Effects:
         """A connection waits at one of its sockets."""
         return self.inputs.knocked(now) + self._settle(now)
+
+    def keepSeats(self) -> Effects:
+        """Let go of what belongs to seats that nobody is to have any more."""
+        seats = self.seats
+        if self.reloading is not None or len(seats.seats) <= seats.wanted:
+            return NOTHING
+        return (KeepSeats(self.name, tuple(seat.number for seat in seats.inUse())),)
 
     def stop(self, now: float, ending: Ending, again: bool = False) -> Effects:
         """
@@ -167,13 +134,15 @@ class Watcher:
 
         @param again: whether it is to run afterwards, in this life of the supervisor or in its next.
         """
-        told = (self.wish(False),) if not again and self.status != "stopped" else NOTHING
+        runs = self.status != "stopped" or self.demand.asleep
+        told = (self.wish(False),) if runs and not again else NOTHING
         return told + self.inputs.stop(now, ending) + self._settle(now)
 
     def resize(self, now: float, wanted: int, by: str) -> Effects:
         """Run another number of processes, now or at the next start."""
         self.seats.wanted = wanted
-        return (self.wish(self.running or self.demand.asleep), *self.inputs.resize(now, by), *self._settle(now))
+        return (self.wish(self.running or self.demand.asleep), *self.inputs.resize(now, by),
+                *self.keepSeats(), *self._settle(now))
 
     def reload(self, now: float, by: str) -> Effects:
         """Replace every process, one after its successor has proved itself."""
@@ -371,13 +340,13 @@ class Watcher:
             effects += self.reloading.advance(now) if self.reloading else NOTHING
         if self.seats.vacated() and not (self.status == "active" and not self.seats.wanted):
             dozes = self.spec.on_demand and self.running
-            effects += self.inputs.sleep(now) if dozes else self.inputs.empty(now)
+            effects += self.keepSeats() + self.inputs.sleep(now) if dozes else self.inputs.empty(now)
         return effects
 
     def _reloaded(self, reload: Reload, now: float) -> Effects:
         """A reload is over."""
         self.reloading = None
-        effects = self.inputs.resize(now, reload.by)
+        effects = self.inputs.resize(now, reload.by) + self.keepSeats()
         if reload.single:
             return effects + self._replaced(reload, now)
         if not reload.problem:

@@ -175,6 +175,21 @@ class KeepSockets:
 
 
 @attrs.frozen
+class KeepSeats:
+    """
+    Close the sockets that belong to other seats of a watcher, where each seat has its own.
+
+    @ivar seats: the numbers of those that stay.
+    @ivar sockets: the sockets that the watcher is handed; those of others are
+        closed too.  None if nothing has changed there.
+    """
+
+    watcher: str
+    seats: tuple[int, ...]
+    sockets: tuple[str, ...] | None = None
+
+
+@attrs.frozen
 class Upgrade:
     """
     Rehearse the installed version and become it; answered by C{NotUpgraded},
@@ -216,7 +231,7 @@ class OpenStreams:
 
 Effect: TypeAlias = (
     Spawn | Probe | Signal | Wake | Forget | Publish | Record | Answer | Quit | ReadStack | ChangeSockets | KeepSockets
-    | OpenStreams | Upgrade | Measure | Watch | Unwatch
+    | KeepSeats | OpenStreams | Upgrade | Measure | Watch | Unwatch
 )
 Effects: TypeAlias = tuple[Effect, ...]
 NOTHING: Effects = ()

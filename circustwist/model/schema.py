@@ -70,7 +70,9 @@ KINDS: Mapping[Any, Json] = {
         f"({_anyCase(*_TRUTH, 'always', 'never')}|{_anyCase('on')}[-_]{_anyCase('failure')})", type="boolean"),
     values.exitCodes: _or(rf"{_SIGNAL}([\s,]+{_SIGNAL})*", type="integer", minimum=0, maximum=255),
     values.words: _text(),
+    values.dependencies: _text(),
     values.probe: _text(_PROBE),
+    values.live: _text(_PROBE),
 }
 """What each converter takes."""
 

@@ -149,7 +149,8 @@ class Socket:
     interface: str = _option(
         values.text, "", "Network interface to bind to; SO_BINDTODEVICE, socket(7).", live="restart", example="eth0")
     so_reuseport: bool = _option(
-        values.boolean, False, "One socket per worker, among which the kernel spreads connections; socket(7).",
+        values.boolean, False, "One socket per process, among which the kernel spreads connections; socket(7). A "
+        "process that takes the place of another gets its socket. Only for TCP; others are shared all the same.",
         live="restart")
 
     @property
@@ -161,6 +162,11 @@ class Socket:
     def stream(self) -> bool:
         """Whether connections are accepted on it."""
         return self.type != "sock_dgram"
+
+    @property
+    def seated(self) -> bool:
+        """Whether each process is handed one of its own."""
+        return self.so_reuseport and self.stream and not self.unix
 
     @property
     def address(self) -> str:

@@ -7,7 +7,7 @@ real one can be held against the same words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -115,6 +115,24 @@ class ISockets(Interface):
 
         @raise KeyError: if there is none of that name.
         """
+
+    def seat(name: str, watcher: str, number: int) -> tuple[str, bool]:
+        """
+        Have the socket that a seat is to be handed: with C{so_reuseport} one
+        of its own, which listens from now on, else that of the section.
+
+        @return: its name, and whether it was made just now.
+        @raise WorldError: one line, if it cannot be made.
+        """
+
+    def doors(name: str, watcher: str) -> list[str]:
+        """The names of those that the seats of a watcher have already."""
+
+    def keepSeats(watcher: str, numbers: Collection[int], names: Collection[str] | None) -> None:
+        """Close the sockets of all other seats of a watcher, and of all other sections if any are given."""
+
+    def inodes() -> dict[str, int]:
+        """The inode by name of each socket that others may hold too, for the journal."""
 
     def describe(name: str) -> Mapping[str, Any]:
         """

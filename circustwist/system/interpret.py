@@ -12,9 +12,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.interfaces import IDelayedCall
@@ -45,58 +44,15 @@ from ..model.inputs import (
     Woken,
 )
 from ..model.launch import Launch, Names
-from ..model.stack import Stack
 from . import steps
 from .doorbell import Doorbell
-from .interfaces import IClock, IJournal, IOutputs, IProber, ISockets, ISpawner, IWorkerProcess, IWorkerProtocol
+from .interfaces import IWorkerProcess, IWorkerProtocol
 from .kernel import startTime
 from .memory import Meter
-from .publish import Publisher
-from .swap import Swap
+from .world import World
 
 SLICE = 0.008
 """So many seconds at most the effects are done in a row."""
-
-
-class Planner(Protocol):
-    """Knows what workers are started as."""
-
-    def __call__(self, names: Names) -> Launch:
-        """
-        The plan for one worker that is about to be started.
-
-        @raise WorldError: or L{ValueError} or L{OSError}: if there can be none.
-        """
-
-    def streams(self, names: Names) -> tuple[int, ...]:
-        """The inodes of the sockets handed to it on which connections are accepted."""
-
-
-
-@attrs.frozen
-class World:
-    """
-    The edges that an interpreter calls.
-
-    @ivar plan: what a worker is to be started as; raises L{WorldError}.
-    @ivar read: reads the configuration again; raises L{ConfigError}.
-    @ivar swap: exchanges sockets for those of another configuration.
-    @ivar upgrade: rehearses another image and becomes it; what it returns can only fail.
-    @ivar quit: called once, with the exit code, when everything has stopped.
-    """
-
-    clock: IClock
-    spawner: ISpawner
-    sockets: ISockets
-    outputs: IOutputs
-    journal: IJournal
-    publisher: Publisher
-    prober: IProber
-    plan: Planner
-    read: Callable[[], Stack]
-    swap: Swap
-    upgrade: Callable[[asked.Upgrade], Deferred[None]]
-    quit: Callable[[int], None]
 
 
 @implementer(IWorkerProtocol)
@@ -156,8 +112,9 @@ class Interpreter:
             asked.Signal: self._signal, asked.Wake: self._wake, asked.Forget: self._forget,
             asked.Publish: self._publish, asked.Record: self._record, asked.Answer: self._answer,
             asked.Quit: self._quit, asked.ReadStack: self._readStack, asked.ChangeSockets: self._changeSockets,
-            asked.KeepSockets: self._keepSockets, asked.OpenStreams: self._openStreams,
-            asked.Upgrade: self._upgrade, asked.Watch: self._watch, asked.Unwatch: self._unwatch,
+            asked.KeepSockets: self._keepSockets, asked.KeepSeats: self._keepSeats,
+            asked.OpenStreams: self._openStreams, asked.Upgrade: self._upgrade,
+            asked.Watch: self._watch, asked.Unwatch: self._unwatch,
         }
 
     # Inputs
@@ -310,11 +267,26 @@ class Interpreter:
         self._world.journal.append(durable.sockets(self._world.swap.keep(effect.new, effect.names)))
 
     def _watch(self, effect: asked.Watch) -> None:
-        descriptors = [self._world.sockets.fileno(name) for name in effect.sockets]
-        self._doorbell.watch(effect.watcher, descriptors, lambda: self.feed(Knocked(effect.watcher)))
+        sockets = self._world.sockets
+        for name in effect.sockets:
+            self._seat(name, effect.watcher, 0)
+        doors = [sockets.fileno(door) for name in effect.sockets for door in sockets.doors(name, effect.watcher)]
+        self._doorbell.watch(effect.watcher, doors, lambda: self.feed(Knocked(effect.watcher)))
 
     def _unwatch(self, effect: asked.Unwatch) -> None:
         self._doorbell.unwatch(effect.watcher)
+
+    def _seat(self, name: str, watcher: str, number: int) -> int:
+        """Our descriptor for a socket that a seat is handed."""
+        key, made = self._world.sockets.seat(name, watcher, number)
+        fd = self._world.sockets.fileno(key)
+        if made:
+            self._world.journal.append(durable.socket(key, os.fstat(fd).st_ino))
+        return fd
+
+    def _keepSeats(self, effect: asked.KeepSeats) -> None:
+        self._world.sockets.keepSeats(effect.watcher, effect.seats, effect.sockets)
+        self._world.journal.append(durable.sockets(self._world.sockets.inodes()))
 
     def _openStreams(self, effect: asked.OpenStreams) -> None:
         self._world.outputs.open(effect.spec)
@@ -329,7 +301,7 @@ class Interpreter:
         """Our descriptor for one of a child's; those to be closed afterwards go into C{mine}."""
         kind, what = source
         if kind == "socket":
-            return self._world.sockets.fileno(str(what))
+            return self._seat(str(what), names.watcher, names.seat)
         if kind == "null":
             return self._null
         if kind == "inherit":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ..model.stack import Socket
-from .sockets import Sockets
+from .sockets import Sockets, sectionOf
 
 
 class Swap:
@@ -42,7 +42,7 @@ class Swap:
             self._sockets.exchange(self._other, self._made)
         self._made = []
         self._other.close(True)
-        for name in self._sockets.inodes():
-            if name not in names:
+        for name in self._sockets.names():
+            if sectionOf(name) not in names:
                 self._sockets.drop(name, True)
         return self._sockets.inodes()
