@@ -49,7 +49,7 @@ class SeatTests(DemandCase):
         before = self.inodes(daemon)
         pid = daemon.pids("web")[1]
         os.kill(pid, signal.SIGKILL)
-        daemon.until(lambda: len(daemon.pids("web")) == 3 and pid not in daemon.pids("web"))
+        daemon.until(lambda: len({*daemon.pids("web")} - {pid}) == 3)
         self.assertEqual(self.inodes(daemon), before)
         for command in ("restart", "reload"):
             old = daemon.pids("web")
