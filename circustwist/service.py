@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred, ensureDeferred, fail
 from twisted.logger import Logger
 
 from . import __version__
+from .alarm import Alarm
 from .announce import Announcer, guide
 from .control.amp import ControlFactory, peer
 from .door import Door
@@ -92,7 +93,7 @@ class Supervisor(Service):
         self._world: World
         self._planner: Planner
         self._spawner: Spawner
-        self._outputs: Outputs
+        self._alarm: Alarm
         self._control: Door | None = None
         self._whenStopped: list[Deferred[None]] = []
         self._again = False
@@ -120,23 +121,25 @@ class Supervisor(Service):
         prepared, host = self._prepared, self._host
         earlier = prepared.handover
         clock = Clock(host.reactor)
-        self._outputs = Outputs(host.reactor, clock)
+        outputs = Outputs(host.reactor, clock)
         self._spawner = Spawner(host.reactor, host.files)
         self._arbiter = arbiter = Arbiter(prepared.stack, random.random, Serial(prepared.left.nextId))
         self._planner = planner = Planner(lambda: arbiter.stack, prepared.environ, prepared.sockets)
         planner.prober = Prober(
             host.reactor, clock, prepared.rundir.notifyPath, self._spawner, planner.plain, self._noticed)
-        self._outputs.hear = planner.prober.heard
+        outputs.hear = planner.prober.heard
         publisher = Publisher(earlier.start, earlier.last) if earlier else Publisher(uuid.uuid4().hex[:12])
         self._world = World(
-            clock, self._spawner, prepared.sockets, self._outputs, prepared.journal, publisher, planner.prober, planner,
+            clock, self._spawner, prepared.sockets, outputs, prepared.journal, publisher, planner.prober, planner,
             host.read or (lambda: prepared.stack), Swap(prepared.sockets), self._upgrade, self._quit)
         self._since = earlier.since if earlier else clock.seconds()
         about = About(os.getpid(), __version__, self._since, prepared.sockets.describe)
         self.interpreter = Interpreter(Requests(arbiter, about).handle, self._world, Doorbell(host.reactor))
+        self._alarm = Alarm(host.reactor, clock, self._spawner, planner.plain, lambda name: arbiter.stack.watcher(name))
+        publisher.subscribe(self._alarm.hear)
         publisher.subscribe(Announcer(arbiter, clock, guide(prepared, host.screen)).hear)
         for watcher in prepared.stack.watchers:
-            self._outputs.open(watcher)
+            outputs.open(watcher)
 
     def _noticed(self, names: Names, notice: Notice) -> None:
         if notice.requests is not None or notice.status is not None:
@@ -171,7 +174,7 @@ class Supervisor(Service):
         """Go on with the outputs that an earlier image of this process has left."""
         earlier = self._prepared.handover
         for end in earlier.ends if earlier else ():
-            self._outputs.adopt(end.names, end.output, end.fd, end.rest)
+            self._world.outputs.adopt(end.names, end.output, end.fd, end.rest)
 
     def _tellDead(self) -> None:
         for worker, status in self._prepared.survivors.dead:
@@ -205,7 +208,7 @@ class Supervisor(Service):
 
     def reopen(self) -> None:
         """Open every log file of the workers again."""
-        self._outputs.reopen()
+        self._world.outputs.reopen()
 
     # Another image
 
@@ -217,10 +220,10 @@ class Supervisor(Service):
 
     def _handover(self, effect: Upgrade) -> handover.Handover:
         prepared, publisher = self._prepared, self._world.publisher
-        self._outputs.flush()
+        self._world.outputs.flush()
         sockets = {name: prepared.sockets.fileno(name) for name in prepared.sockets.names()}
         return handover.Handover(
-            prepared.rundir.lock, sockets, self._outputs.ends(), publisher.start, publisher.last,
+            prepared.rundir.lock, sockets, self._world.outputs.ends(), publisher.start, publisher.last,
             self._since, self._host.files, effect.restarts, effect.operation)
 
     # The end
@@ -237,8 +240,9 @@ class Supervisor(Service):
         if self._control is not None:
             self._control.close()
             self._control = None
+        self._alarm.close()
         self._planner.prober.close()
-        self._outputs.close()
+        self._world.outputs.close()
         self._prepared.journal.close(True)
         self._prepared.sockets.close(True)
         self._prepared.rundir.release(True)

@@ -73,6 +73,7 @@ KINDS: Mapping[Any, Json] = {
     values.dependencies: _text(),
     values.probe: _text(_PROBE),
     values.live: _text(_PROBE),
+    values.alarm: _text(f"({_anyCase('exec')}:.+|{_anyCase('http', 'https')}://.+)?"),
 }
 """What each converter takes."""
 

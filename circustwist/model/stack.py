@@ -302,6 +302,10 @@ class Watcher:
         values.size, 0, "The same, at which it is killed at once.", live="now", unit="B", example="1GB")
     max_requests: int = _option(
         values.natural, 0, "Replace a process that says X_REQUESTS=n, sd_notify(3); 0: never.", live="now", example="9")
+    on_failure: str = _option(
+        values.alarm, "", "Whom to tell when the watcher has failed: exec:COMMAND, which finds CIRCUSTWIST_WATCHER and "
+        "CIRCUSTWIST_REASON in its environment, or a URL to which the event is posted as JSON; at most once a minute.",
+        live="now", example="exec:/usr/local/bin/page")
     essential: bool = _option(
         values.boolean, False, "The whole stack stops, with this exit code, when the watcher ends or fails.",
         live="now")

@@ -258,6 +258,18 @@ def live(value: str) -> str:
     return found
 
 
+def alarm(value: str) -> str:
+    """Whom to tell: C{exec:COMMAND}, C{https://...} or C{http://...}; nothing stays nothing."""
+    found = value.strip()
+    kind, colon, rest = found.partition(":")
+    if found and kind.lower() == "exec" and colon:
+        _exec(rest)
+        return f"exec:{rest}"
+    if found and not (kind.lower() in ("http", "https") and re.match(r"//[!-.0-~]", rest) and found.isascii()):
+        raise ValueError("is no one to tell; e.g. exec:/usr/local/bin/page or https://example.org/alarm")
+    return found
+
+
 def _http(rest: str) -> None:
     match = _TARGET.match(rest)
     if match is None or not 0 < int(match[1] or 80) < 65536:

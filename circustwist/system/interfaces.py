@@ -194,6 +194,12 @@ class IOutputs(Interface):
         @raise OSError: if it cannot be opened for reading; it is closed then.
         """
 
+    def ends() -> tuple[Any, ...]:
+        """Every pipe as it is, for another image of this program: L{End<circustwist.system.handover.End>}s."""
+
+    def flush() -> None:
+        """Write what waits to be written to the standard output, as far as it is read."""
+
     def reopen() -> None:
         """Open every file sink again, e.g. after logrotate moved it."""
 
