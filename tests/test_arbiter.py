@@ -640,6 +640,22 @@ class ReloadTests(SynchronousTestCase):
         memory.advance(2)
         self.assertEqual((sorted(memory.running), memory.answers[1]["watchers"]["web"]["started"]), ([2], [1002]))
 
+    def test_oldRefused(self) -> None:
+        """The same when the old one could not even be started: nobody else is started for its seat."""
+        memory = Memory(web(numprocesses=2))
+        memory.auto = False
+        memory.begin()
+        memory.refuse(1)
+        memory.refuse(2)
+        memory.advance(1)
+        memory.ask("reload", name="web")
+        memory.refuse(3)
+        memory.spawned(5)
+        memory.advance(60)
+        watcher = memory.arbiter.watchers["web"]
+        coming = len(watcher.reloading.coming) if watcher.reloading else 0
+        self.assertEqual(len(watcher.seats.alive()), 2 + coming)
+
     def test_bothDie(self) -> None:
         """If then the successor ends too, the seat is filled as after any other end."""
         memory = Memory(web(numprocesses=1)).begin()

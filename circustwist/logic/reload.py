@@ -98,10 +98,12 @@ class Reload:
         return joined(effects) + self.advance(now)
 
     def _replace(self, newId: int, oldId: int, now: float) -> Effects:
-        new, old = self.seats.workers[newId], self.seats.workers.get(oldId)
+        new = self.seats.workers[newId]
         self.replaced += 1
+        others = {oldId, self.seats.seats[new.names.seat].holder} - {newId}
         self.seats.handOver(new)
-        return self.seats.retire(old, now, self.seats.ending(self.by)) if old is not None else NOTHING
+        gone = [self.seats.workers[id] for id in sorted(others) if id in self.seats.workers]
+        return joined([self.seats.retire(worker, now, self.seats.ending(self.by)) for worker in gone])
 
     def fail(self, problem: str, now: float) -> Effects:
         """A successor has failed: those without a seat go, and nobody else is replaced."""

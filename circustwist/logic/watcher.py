@@ -214,6 +214,8 @@ class Watcher:
         effects = self.seats.retire(worker, now, ending or self.seats.ending("probe"))
         self.past.last = Death(str(worker.names), how, -1, now)
         self.past.problem = f"{worker.names} {how}"
+        if self._inherited(worker):
+            return (told, *effects)
         seat.history, seat.vacated = history, now
         return (told, *effects, *self._later(seat, now, history))
 
@@ -239,6 +241,8 @@ class Watcher:
         if seat is None:
             return effects + self._successorFailed(worker, f"could not be started: {problem}", now) + self._settle(now)
         self.past.problem = f"{worker.names} could not be started: {problem}"
+        if self._inherited(worker):
+            return effects + self._settle(now)
         if not problem.shortage:
             seat.history = restart.afterRefusal(seat.history)
         if restart.givenUp(self.spec, seat.history) and not self.seats.held:
@@ -267,11 +271,16 @@ class Watcher:
             return NOTHING
         return self.reloading.fail(f"{worker.names} {how}", now)
 
-    def _died(self, worker: Worker, seat: Seat, now: float, status: int) -> Effects:
-        """A worker ended by itself."""
+    def _inherited(self, worker: Worker) -> bool:
+        """Whether a successor was started already for a worker that is gone: it has the seat now."""
         successor = self.reloading.successor(worker) if self.reloading else None
         if successor is not None:
             self.seats.handOver(successor)
+        return successor is not None
+
+    def _died(self, worker: Worker, seat: Seat, now: float, status: int) -> Effects:
+        """A worker ended by itself."""
+        if self._inherited(worker):
             return NOTHING
         self.past.last = Death(str(worker.names), restart.reason(status), status, now)
         healthy = now - worker.since >= restart.HEALTHY or (worker.ready and self.spec.ready not in ("", "after"))
