@@ -143,7 +143,9 @@ class Announcer:
         for watcher in watchers:
             state = f"{watcher.name} {watcher.seats.active()}/{watcher.seats.wanted}"
             status = "on demand" if watcher.demand.asleep else watcher.status
-            states.append(state if status == "active" else f"{state} {status}")
+            if status == "active":
+                status = "ready" if watcher.sight.shown(watcher.spec) else ""
+            states.append(f"{state} {status}".rstrip())
         told = (summary(self._arbiter), self._guide.features, f"{', '.join(states) or 'nothing runs'} ({self._took()})")
         taken = [f"  {plural(self._taken, 'worker')} of an earlier supervisor adopted"] if self._taken else []
         return [" · ".join(told), *taken, *self._guide.lines(watchers[0].name if watchers else "")]

@@ -30,6 +30,10 @@ class Sight:
         """Whether nobody said how they show that they are ready, so that C{listening} is a guess."""
         return not spec.ready and self.handed
 
+    def shown(self, spec: Watcher) -> bool:
+        """Whether workers that count as ready have shown it, and were not only executed."""
+        return spec.ready not in ("", "after") or (self.guessed(spec) and bool(self.seen))
+
     def ready(self, spec: Watcher, names: Names) -> Probe | None:
         """The look that tells whether a worker is ready; None if it is as soon as it was executed."""
         what = spec.ready or ("listening" if self.handed and self.seen is not False else "after")
