@@ -95,7 +95,7 @@ class DeployTests(StackCase):
         self.bad(r"web/\d+ was not ready: .* within 1 s", QUICK + "ready_timeout = 1\n", boot=1000)
 
     def test_crashes(self) -> None:
-        """Code whose server is killed some time after it has listened, within min_ready, with what it was asked then."""
+        """Code whose server is killed some time after it has listened, within min_ready, with what it was asked."""
         self.bad(r"reload failed: web/\d+ killed by SIGKILL after", "min_ready = 5\n", CLIENTS,
                  before=CRASH.format(after=0.8) + "import signal\nparent = os.getppid()\n"
                  "threading.Timer(0.7, os.kill, [parent, signal.SIGKILL]).start()\n")
