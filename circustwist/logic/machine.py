@@ -17,6 +17,7 @@ from automat import TypeMachineBuilder
 from ..model.effects import NOTHING, Effects, Record, Signal
 from ..model.stack import Watcher as Spec
 from . import durable, restart
+from .lookup import remembering
 from .readiness import Sight
 from .reload import newReload
 from .seats import Seat, Seats
@@ -184,7 +185,7 @@ _ignore(_stopping, Inputs.start, Inputs.sleep, Inputs.knocked, Inputs.resize, In
         Inputs.vacant, Inputs.fail)
 _ignore(_failed, Inputs.knocked, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
 
-MACHINE = _builder.build()
+MACHINE = remembering(_builder.build())
 
 
 def newWatcher(spec: Spec, serial: Callable[[], int], draw: Callable[[], float], handed: bool = False) -> Watcher:

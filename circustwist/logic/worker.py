@@ -18,6 +18,7 @@ from ..model.errors import SpawnProblem
 from ..model.events import Event
 from ..model.launch import Names
 from . import durable
+from .lookup import remembering
 from .restart import code, reason
 
 
@@ -222,7 +223,7 @@ _ignore(_killing, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, I
 _ignore(_gone, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.stop, Inputs.graceExpired,
         Inputs.exited)
 
-MACHINE = _builder.build()
+MACHINE = remembering(_builder.build())
 
 
 def newWorker(names: Names) -> Worker:
