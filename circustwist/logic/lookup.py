@@ -1,5 +1,5 @@
 """
-Machines that find their transitions at once.
+What both machines are declared with.
 
 Automat 25.4 walks over all transitions of a machine at each input, which is
 most of the cost of one.  A machine that is built does not change any more, so
@@ -11,6 +11,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, TypeVar
 
+from ..model.effects import NOTHING
+
 T = TypeVar("T")
 
 
@@ -20,3 +22,9 @@ def remembering(machine: T) -> T:
     if automaton is not None:
         automaton.outputForInput = cache(automaton.outputForInput)
     return machine
+
+
+def ignore(state: Any, *inputs: Any) -> None:
+    """Decide that these inputs change nothing in a state."""
+    for input in inputs:
+        state.upon(input).loop().returns(NOTHING)

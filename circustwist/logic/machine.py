@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from typing import Any
 
 from automat import TypeMachineBuilder
 
 from ..model.effects import NOTHING, Effects, Record, Signal
 from ..model.stack import Watcher as Spec
 from . import durable, restart
-from .lookup import remembering
+from .lookup import ignore, remembering
 from .readiness import Sight
 from .reload import newReload
 from .seats import Seat, Seats
@@ -171,19 +170,14 @@ def _fail(inputs: Inputs, watcher: Watcher, now: float, reason: str) -> Effects:
     return (*watcher.seats.clear(), watcher.event("failed", planned=False, reason=reason))
 
 
-def _ignore(state: Any, *inputs: Any) -> None:
-    for input in inputs:
-        state.upon(input).loop().returns(NOTHING)
-
-
-_ignore(_stopped, Inputs.knocked, Inputs.stop, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail,
+ignore(_stopped, Inputs.knocked, Inputs.stop, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail,
         Inputs.empty)
-_ignore(_asleep, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
-_ignore(_starting, Inputs.reload, Inputs.knocked)
-_ignore(_active, Inputs.settle, Inputs.knocked)
-_ignore(_stopping, Inputs.start, Inputs.sleep, Inputs.knocked, Inputs.resize, Inputs.reload, Inputs.settle,
+ignore(_asleep, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
+ignore(_starting, Inputs.reload, Inputs.knocked)
+ignore(_active, Inputs.settle, Inputs.knocked)
+ignore(_stopping, Inputs.start, Inputs.sleep, Inputs.knocked, Inputs.resize, Inputs.reload, Inputs.settle,
         Inputs.vacant, Inputs.fail)
-_ignore(_failed, Inputs.knocked, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
+ignore(_failed, Inputs.knocked, Inputs.resize, Inputs.reload, Inputs.settle, Inputs.vacant, Inputs.fail, Inputs.empty)
 
 MACHINE = remembering(_builder.build())
 

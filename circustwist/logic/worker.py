@@ -18,7 +18,7 @@ from ..model.errors import SpawnProblem
 from ..model.events import Event
 from ..model.launch import Names
 from . import durable
-from .lookup import remembering
+from .lookup import ignore, remembering
 from .restart import code, reason
 
 
@@ -208,20 +208,15 @@ def _exited(inputs: Inputs, worker: Worker, now: float, status: int) -> Effects:
     return (worker.finish(), *forget, told)
 
 
-def _ignore(state: Any, *inputs: Any) -> None:
-    for input in inputs:
-        state.upon(input).loop().returns(NOTHING)
-
-
-_ignore(_new, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.stop, Inputs.graceExpired, Inputs.exited)
-_ignore(_spawning, Inputs.begin, Inputs.proved, Inputs.graceExpired, Inputs.exited)
-_ignore(_cancelled, Inputs.begin, Inputs.proved, Inputs.stop, Inputs.graceExpired, Inputs.exited)
-_ignore(_starting, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.graceExpired)
-_ignore(_ready, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.graceExpired)
-_ignore(_stopping, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved)
-_ignore(_killing, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.stop, Inputs.graceExpired)
-_ignore(_gone, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.stop, Inputs.graceExpired,
-        Inputs.exited)
+ignore(_new, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.stop, Inputs.graceExpired, Inputs.exited)
+ignore(_spawning, Inputs.begin, Inputs.proved, Inputs.graceExpired, Inputs.exited)
+ignore(_cancelled, Inputs.begin, Inputs.proved, Inputs.stop, Inputs.graceExpired, Inputs.exited)
+ignore(_starting, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.graceExpired)
+ignore(_ready, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.graceExpired)
+ignore(_stopping, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved)
+ignore(_killing, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.stop, Inputs.graceExpired)
+ignore(_gone, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.stop, Inputs.graceExpired,
+       Inputs.exited)
 
 MACHINE = remembering(_builder.build())
 
