@@ -22,8 +22,7 @@ from twisted.logger import Logger
 from . import __version__
 from .alarm import Alarm
 from .announce import Announcer, guide
-from .control.amp import ControlFactory, peer
-from .door import Door
+from .faces import Faces
 from .logic import durable
 from .logic.answers import About
 from .logic.arbiter import Arbiter
@@ -47,6 +46,7 @@ from .system.output import Outputs
 from .system.prober import Prober
 from .system.publish import Publisher
 from .system.spawner import Spawner
+from .system.steering import LocalSteering
 from .system.survive import Survivor
 from .system.swap import Swap
 from .system.world import World
@@ -80,7 +80,8 @@ class Supervisor(Service):
     """
     A running stack, as a Twisted service.
 
-    @ivar interpreter: how faces steer it, once it runs.
+    @ivar faces: how it is steered, once it runs.
+    @ivar interpreter: does what its logic asks for.
     """
 
     _log = Logger(namespace="circustwist")
@@ -94,7 +95,7 @@ class Supervisor(Service):
         self._planner: Planner
         self._spawner: Spawner
         self._alarm: Alarm
-        self._control: Door | None = None
+        self.faces: Faces
         self._whenStopped: list[Deferred[None]] = []
         self._again = False
         self._since = 0.0
@@ -106,7 +107,7 @@ class Supervisor(Service):
         super().startService()
         prepared = self._prepared
         self._build()
-        self._listen()
+        self.faces.open()
         if prepared.handover is not None:
             self.interpreter.feed(Restored(prepared.handover.operation, prepared.handover.restarts))
         for survivor in prepared.survivors.living:
@@ -135,6 +136,7 @@ class Supervisor(Service):
         self._since = earlier.since if earlier else clock.seconds()
         about = About(os.getpid(), __version__, self._since, prepared.sockets.describe)
         self.interpreter = Interpreter(Requests(arbiter, about).handle, self._world, Doorbell(host.reactor))
+        self.faces = Faces(host.reactor, prepared, LocalSteering(self.interpreter, publisher))
         self._alarm = Alarm(host.reactor, clock, self._spawner, planner.plain, lambda name: arbiter.stack.watcher(name))
         publisher.subscribe(self._alarm.hear)
         publisher.subscribe(Announcer(arbiter, clock, guide(prepared, host.screen)).hear)
@@ -144,15 +146,6 @@ class Supervisor(Service):
     def _noticed(self, names: Names, notice: Notice) -> None:
         if notice.requests is not None or notice.status is not None:
             self.interpreter.feed(Noticed(names, notice.requests, notice.status))
-
-    def _listen(self) -> None:
-        """Open the control socket."""
-        rundir = self._prepared.rundir
-        groups = [rundir.controlGroup] if rundir.controlGroup >= 0 else []
-        factory = ControlFactory(self.interpreter, peer(os.getuid(), groups))
-        self._control = Door(self._host.reactor, rundir, factory)
-        self._control.open()
-        rundir.claim(self._prepared.stack.path)
 
     def _adopt(self, survivor: Survivor) -> None:
         """Take charge of a worker that runs already."""
@@ -202,7 +195,7 @@ class Supervisor(Service):
             self._again = True
             return
         self._again = False
-        asked = self.interpreter.ask("reloadconfig", {"reload": True, "waiting": True}, Who("SIGHUP", "admin"))
+        asked = self.faces.steering.ask("reloadconfig", {"reload": True, "waiting": True}, Who("SIGHUP", "admin"))
         asked.addErrback(lambda failure: self._log.error("SIGHUP: {error}", error=failure.getErrorMessage()))
         asked.addCallback(lambda _: self.reload() if self._again else None)
 
@@ -237,9 +230,7 @@ class Supervisor(Service):
 
     def _close(self) -> None:
         self._spawner.killUnattributed()
-        if self._control is not None:
-            self._control.close()
-            self._control = None
+        self.faces.close()
         self._alarm.close()
         self._planner.prober.close()
         self._world.outputs.close()
@@ -253,7 +244,7 @@ class Supervisor(Service):
     def stopService(self) -> Deferred[None] | None:
         """Stop everything, in order; the result fires when nothing is left."""
         super().stopService()
-        if self._control is None:
+        if not self.faces.opened:
             return None
         waiting: Deferred[None] = Deferred()
         self._whenStopped.append(waiting)

@@ -17,7 +17,7 @@ from circustwist.model.circus import UNUSED
 from circustwist.model.commands import COMMANDS, Argument, Command
 from circustwist.model.ini import RLIMITS
 from circustwist.model.reference import SECTIONS, Entry, entries, streamEntries
-from circustwist.model.stack import STREAMS
+from circustwist.model.streams import STREAMS
 
 TITLES = {"watcher": "[watcher:NAME]", "socket": "[socket:NAME]", "circus": "[circus]"}
 MACHINES = {"worker": (worker.MACHINE, worker.Inputs), "watcher": (machine.MACHINE, watcher.Inputs)}

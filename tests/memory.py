@@ -30,7 +30,8 @@ from circustwist.model.errors import RequestError, SpawnProblem
 from circustwist.model.events import Event
 from circustwist.model.inputs import Asked, Begun, Exited, Input, Knocked, Probed, Refused, Spawned, Who, Woken
 from circustwist.model.launch import Names
-from circustwist.model.stack import Settings, Socket, Stack, Watcher
+from circustwist.model.settings import Settings
+from circustwist.model.stack import Socket, Stack, Watcher
 
 ADMIN = Who("ann", "admin")
 

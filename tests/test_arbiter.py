@@ -12,7 +12,8 @@ from circustwist.model.effects import KeepSeats
 from circustwist.model.errors import Conflict, Denied, MessageError, NotFound, OperationFailed, UnknownCommand
 from circustwist.model.inputs import Adopted, Asked, Begun, Ended, Who
 from circustwist.model.launch import Names
-from circustwist.model.stack import Settings, Watcher
+from circustwist.model.settings import Settings
+from circustwist.model.stack import Watcher
 
 from .memory import Memory
 

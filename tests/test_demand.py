@@ -10,7 +10,8 @@ from circustwist.model.effects import ChangeSockets, KeepSockets
 from circustwist.model.errors import OperationFailed
 from circustwist.model.inputs import Adopted, Ended, SocketsChanged, StackRead
 from circustwist.model.launch import Names
-from circustwist.model.stack import Settings, Socket, Stack, Watcher
+from circustwist.model.settings import Settings
+from circustwist.model.stack import Socket, Stack, Watcher
 
 from .memory import Memory
 

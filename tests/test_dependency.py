@@ -16,7 +16,8 @@ from circustwist.model.errors import OperationFailed
 from circustwist.model.inputs import Adopted, SocketsChanged, StackRead
 from circustwist.model.launch import Names
 from circustwist.model.needs import circles, needs
-from circustwist.model.stack import Settings, Stack, Watcher
+from circustwist.model.settings import Settings
+from circustwist.model.stack import Stack, Watcher
 
 from .memory import Memory
 

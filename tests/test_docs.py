@@ -20,7 +20,7 @@ from circustwist.model.circus import UNUSED
 from circustwist.model.commands import COMMANDS
 from circustwist.model.ini import read
 from circustwist.model.reference import entries, streamEntries
-from circustwist.model.stack import STREAMS
+from circustwist.model.streams import STREAMS
 
 ROOT = Path(__file__).resolve().parent.parent
 TRANSCRIPT = ROOT / "docs" / "examples" / "hello" / "transcript.txt"

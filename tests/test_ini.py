@@ -14,7 +14,9 @@ from circustwist.model.circus import UNUSED
 from circustwist.model.errors import Place
 from circustwist.model.ini import OPTIONS, Reading, read
 from circustwist.model.reading import LARGEST, Findings, scan
-from circustwist.model.stack import Settings, Stream, Watcher
+from circustwist.model.settings import Settings
+from circustwist.model.stack import Watcher
+from circustwist.model.streams import Stream
 
 quick = settings(deadline=None, max_examples=100)
 WEB = "[watcher:web]\ncmd = run\n"

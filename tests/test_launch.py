@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.model.launch import Launch, Names, plan, socketNumbers, token, variables
-from circustwist.model.stack import Socket, Stack, Stream, Watcher
+from circustwist.model.stack import Socket, Stack, Watcher
+from circustwist.model.streams import Stream
 
 quick = settings(deadline=None, max_examples=100)
 NAMES = Names(id=41, watcher="web", wid=3, seat=2, generation=1)

@@ -19,7 +19,8 @@ from zope.interface.verify import verifyObject
 
 from circustwist.model.errors import WorldError
 from circustwist.model.launch import Names
-from circustwist.model.stack import NO_STREAM, Stream, Watcher
+from circustwist.model.stack import Watcher
+from circustwist.model.streams import NO_STREAM, Stream
 from circustwist.system.interfaces import IOutputs
 from circustwist.system.output import Outputs
 

@@ -11,7 +11,8 @@ from circustwist.model.effects import ChangeSockets, KeepSockets, ReadStack
 from circustwist.model.errors import OperationFailed
 from circustwist.model.inputs import SocketsChanged, StackRead
 from circustwist.model.plan import compare
-from circustwist.model.stack import Settings, Socket, Stack, Watcher
+from circustwist.model.settings import Settings
+from circustwist.model.stack import Socket, Stack, Watcher
 
 from .memory import Memory
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from circustwist.cli import main
+from circustwist.cli import local, main
 from circustwist.model import values
 from circustwist.model.reference import SECTIONS, entries, find, streamEntries
 from circustwist.model.schema import KINDS, document
-from circustwist.model.stack import OUTPUTS, STREAMS
+from circustwist.model.streams import OUTPUTS, STREAMS
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 TYPES = {"object": dict, "string": str, "integer": int, "number": (int, float), "boolean": bool}
@@ -133,7 +133,7 @@ class SchemaTests(SynchronousTestCase):
     def test_command(self) -> None:
         """C{circustwist schema} prints it."""
         said: list[str] = []
-        self.patch(main, "say", said.append)
+        self.patch(local, "say", said.append)
         self.assertEqual(main.main(["schema"]), 0)
         self.assertEqual(json.loads("".join(said)), self.schema)
 

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.model import values
 from circustwist.model.option import options
-from circustwist.model.stack import Settings, Socket, Watcher
+from circustwist.model.settings import Settings
+from circustwist.model.stack import Socket, Watcher
 
 quick = settings(deadline=None, max_examples=100)
 CONVERTERS = [option.convert for cls in (Settings, Socket, Watcher) for _, option, _ in options(cls)]

@@ -13,8 +13,9 @@ import attrs
 
 from ..model.launch import socketNumbers
 from ..model.option import options
-from ..model.stack import Socket, Stack, Stream
+from ..model.stack import Socket, Stack
 from ..model.stack import Watcher as Spec
+from ..model.streams import Stream
 from .arbiter import Arbiter
 from .past import Death
 from .watcher import Watcher

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .stack import Settings, Socket, Watcher
+from .settings import Settings
+from .stack import Socket, Watcher
 
 _ZMQ = "there is no ZeroMQ endpoint yet; use circustwist's own commands"
 _WEB = "there is no web console yet"

@@ -21,17 +21,9 @@ from .errors import Place, Problem
 from .naming import stackName
 from .option import Option, options
 from .reading import DEFAULT, Entry, Environments, Findings, ListFiles, OpenFile, Scope, Section, collect, shown
-from .stack import (
-    NO_STREAM,
-    OUTPUTS,
-    STREAMS,
-    FileStream,
-    Settings,
-    Socket,
-    Stack,
-    Stream,
-    Watcher,
-)
+from .settings import Settings
+from .stack import Socket, Stack, Watcher
+from .streams import NO_STREAM, OUTPUTS, STREAMS, FileStream, Stream
 
 _DECLARING = (Settings, Socket, Watcher, *STREAMS.values())
 OPTIONS: Mapping[type, Mapping[str, tuple[Option, Any]]] = {

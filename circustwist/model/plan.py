@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from .option import Live, options
-from .stack import Settings, Socket, Stack, Watcher
+from .settings import Settings
+from .stack import Socket, Stack, Watcher
 
 Action: TypeAlias = Literal["add", "remove", "now", "reload", "replace", "restart"]
 """What is done: C{now} without touching a process, C{reload} process by process,

@@ -11,7 +11,9 @@ import attrs
 
 from . import values
 from .option import Option, options
-from .stack import OUTPUTS, STREAMS, Settings, Socket, Watcher
+from .settings import Settings
+from .stack import Socket, Watcher
+from .streams import OUTPUTS, STREAMS
 
 SECTIONS: Mapping[str, type] = {"watcher": Watcher, "socket": Socket, "circus": Settings}
 """The class that declares the options, by the first word of a section's title."""

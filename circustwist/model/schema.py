@@ -18,7 +18,9 @@ from .circus import UNUSED
 from .ini import RLIMITS
 from .option import Option, options
 from .reference import changes
-from .stack import OUTPUTS, STREAMS, Settings, Socket, Watcher
+from .settings import Settings
+from .stack import Socket, Watcher
+from .streams import OUTPUTS, STREAMS
 
 Json: TypeAlias = dict[str, Any]
 

@@ -17,92 +17,8 @@ import attrs
 from . import values
 from .errors import Place
 from .option import option as _option
-
-
-@attrs.frozen
-class Stream:
-    """
-    Where one output of a watcher's workers goes.
-
-    @ivar kind: the class as Circus names it, e.g. C{FileStream}; empty for
-        none configured.
-    @ivar settings: its other options as text, by name.
-    """
-
-    kind: str = ""
-    settings: Mapping[str, str] = attrs.field(factory=dict, hash=False)
-
-    def __bool__(self) -> bool:
-        return bool(self.kind)
-
-
-NO_STREAM = Stream()
-
-
-@attrs.frozen
-class StdoutStream:
-    """The options of C{StdoutStream}: the supervisor's own standard output."""
-
-    time_format: str = _option(
-        values.text, "", "Accepted for Circus's sake; what stands before each line is the worker's name.", live="now",
-        example="%H:%M:%S")
-
-
-@attrs.frozen
-class FileStream:
-    """The options of C{FileStream}: a file."""
-
-    filename: str = _option(
-        values.text, "", "The file, to whose end is written; without a class, giving it means FileStream.", live="now",
-        example="/var/log/web.log")
-    max_bytes: int = _option(
-        values.size, 0, "Size at which the file is put aside and a new one begun; 0 is never.", live="now", unit="B",
-        example="10MB")
-    backup_count: int = _option(
-        values.natural, 0, "How many files that were put aside are kept; with 0 the file is never put aside.",
-        live="now", example="5")
-    time_format: str = _option(
-        values.text, "", "What stands before each line: a time in the form of strftime(3), and the pid.", live="now",
-        example="%H:%M:%S")
-
-
-STREAMS: Mapping[str, type] = {"FileStream": FileStream, "StdoutStream": StdoutStream}
-"""The kinds of streams, by the name of Circus's class."""
-OUTPUTS = ("stdout_stream", "stderr_stream")
-"""The outputs of a watcher, each of which may have a stream: C{stdout_stream.class = FileStream}."""
-
-
-@attrs.frozen
-class Settings:
-    """The C{[circus]} section: what concerns the stack as a whole."""
-
-    name: str = _option(
-        values.name, "",
-        "The stack's name, by which it is found. Without it: the ini's stem and six hex digits of its path.",
-        live="restart", example="shop")
-    warmup_delay: float = _option(
-        values.seconds, 0.0, "Pause between the starts of two watchers.", live="now", unit="s", example="0.5")
-    umask: int | None = _option(
-        values.octal, None, "The umask of the supervisor and its workers; without it theirs is inherited.",
-        live="restart", example="022")
-    pidfile: str = _option(
-        values.text, "", "File for the supervisor's pid; without it, one in the runtime directory.",
-        live="restart", example="/run/shop.pid")
-    logoutput: str = _option(
-        values.text, "", "File for the supervisor's own log; - is the standard output.",
-        live="restart", example="/var/log/shop.log")
-    loglevel: str = _option(
-        values.oneOf("critical", "error", "warning", "warn", "info", "debug"), "info",
-        "The least severe messages that are logged.", live="restart", example="debug")
-    runtime_dir: str = _option(
-        values.text, "", "Folder for the control socket, the lock and the state journal.",
-        live="restart", example="/run/shop")
-    control_group: str = _option(
-        values.text, "", "Group whose members may reach the control socket as operators.",
-        live="restart", example="ops")
-    shutdown_timeout: float | None = _option(
-        values.seconds, None, "Longest time that stopping everything may take; then what is left is killed.",
-        live="now", unit="s", example="8")
+from .settings import Settings
+from .streams import NO_STREAM, Stream
 
 
 @attrs.frozen
@@ -360,7 +276,7 @@ class Stack:
 
     name: str
     path: str
-    settings: Settings = Settings()
+    settings: Settings = attrs.field(factory=Settings)
     watchers: tuple[Watcher, ...] = ()
     sockets: tuple[Socket, ...] = ()
     origins: Mapping[tuple[str, str], Place] = attrs.field(factory=dict, hash=False, eq=False, repr=False)

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ProcessProtocol
@@ -24,10 +23,8 @@ from zope.interface import implementer
 
 from ..logic import durable
 from ..model import effects as asked
-from ..model.commands import TABLE
 from ..model.effects import Effect, Effects, Timer
-from ..model.errors import ConfigError, InternalError, RequestError, SpawnProblem, WorldError
-from ..model.events import Occurrence
+from ..model.errors import ConfigError, InternalError, SpawnProblem, WorldError
 from ..model.inputs import (
     Asked,
     Exited,
@@ -40,7 +37,6 @@ from ..model.inputs import (
     SocketsChanged,
     Spawned,
     StackRead,
-    Who,
     Woken,
 )
 from ..model.launch import Launch, Names
@@ -88,6 +84,7 @@ class Interpreter:
     Does what the logic asks for.
 
     @ivar processes: those that run, by the worker's id.
+    @ivar answered: told of the answer to each command.
     """
 
     _log = Logger(namespace="circustwist.interpret")
@@ -103,8 +100,7 @@ class Interpreter:
         self._queue: deque[Effect] = deque()
         self._scheduled = False
         self._timers: dict[Timer, IDelayedCall] = {}
-        self._calls: dict[int, Deferred[Mapping[str, Any]]] = {}
-        self._lastCall = 0
+        self.answered: Callable[[asked.Answer], None] = lambda answer: None
         self._meter = Meter(world.clock, lambda names, size: self.feed(Measured(names, size)))
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._perform: dict[type, Callable[[Any], None]] = {
@@ -146,22 +142,8 @@ class Interpreter:
         self._scheduled = False
         self._schedule()
 
-    # Steering
-
-    def ask(self, command: str, arguments: Mapping[str, Any], who: Who) -> Deferred[Mapping[str, Any]]:
-        """Give a command; see L{circustwist.logic.requests.Steering}."""
-        self._lastCall += 1
-        answer: Deferred[Mapping[str, Any]] = Deferred()
-        self._calls[self._lastCall] = answer
-        input = Asked(self._lastCall, command, arguments, who)
-        if command in TABLE and not TABLE[command].changes:
-            self._read(input)
-        else:
-            self.feed(input)
-        return answer
-
-    def _read(self, input: Asked) -> None:
-        """A command that changes nothing is answered before what waits is done."""
+    def read(self, input: Asked) -> None:
+        """Tell the logic of a command that changes nothing: it is answered before what waits is done."""
         try:
             effects = self._handle(input, self._world.clock.seconds())
         except Exception:
@@ -169,14 +151,6 @@ class Interpreter:
             effects = (asked.Answer(input.call, InternalError("internal error; see the supervisor's log")),)
         for effect in effects:
             self._perform[type(effect)](effect)
-
-    def subscribe(self, listener: Callable[[Occurrence], None]) -> Callable[[], None]:
-        """Be told of every event from now on; the result ends it."""
-        return self._world.publisher.subscribe(listener)
-
-    def past(self, since: int) -> Sequence[Occurrence]:
-        """The events after that number, as far as they are kept."""
-        return self._world.publisher.past(since)
 
     # What happens to processes
 
@@ -335,13 +309,7 @@ class Interpreter:
         self._world.journal.append(effect.entry)
 
     def _answer(self, effect: asked.Answer) -> None:
-        answer = self._calls.pop(effect.call, None)
-        if answer is None:
-            return
-        if isinstance(effect.value, RequestError):
-            answer.errback(effect.value)
-        else:
-            answer.callback(effect.value)
+        self.answered(effect)
 
     def _quit(self, effect: asked.Quit) -> None:
         self._world.quit(effect.code)

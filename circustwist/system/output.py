@@ -22,7 +22,8 @@ from zope.interface import implementer
 from ..model import values
 from ..model.errors import Problem, WorldError
 from ..model.launch import Names
-from ..model.stack import Stream, Watcher
+from ..model.stack import Watcher
+from ..model.streams import Stream
 from .files import FileStore, Gate, LogFile, available, realPath, reason
 from .handover import End
 from .interfaces import IOutputs

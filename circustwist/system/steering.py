@@ -1,0 +1,58 @@
+"""
+How faces in this process steer the supervisor: the way from a command to its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from ..model import effects as asked
+from ..model.commands import TABLE
+from ..model.errors import RequestError
+from ..model.events import Occurrence
+from ..model.inputs import Asked, Who
+from .interpret import Interpreter
+from .publish import Publisher
+
+
+class LocalSteering:
+    """What L{Steering<circustwist.logic.requests.Steering>} promises, by an interpreter of this process."""
+
+    def __init__(self, interpreter: Interpreter, publisher: Publisher) -> None:
+        self._interpreter = interpreter
+        self._publisher = publisher
+        self._calls: dict[int, Deferred[Mapping[str, Any]]] = {}
+        self._lastCall = 0
+        interpreter.answered = self._answered
+
+    def ask(self, command: str, arguments: Mapping[str, Any], who: Who) -> Deferred[Mapping[str, Any]]:
+        """Give a command; see L{circustwist.logic.requests.Steering}."""
+        self._lastCall += 1
+        answer: Deferred[Mapping[str, Any]] = Deferred()
+        self._calls[self._lastCall] = answer
+        input = Asked(self._lastCall, command, arguments, who)
+        if command in TABLE and not TABLE[command].changes:
+            self._interpreter.read(input)
+        else:
+            self._interpreter.feed(input)
+        return answer
+
+    def _answered(self, effect: asked.Answer) -> None:
+        answer = self._calls.pop(effect.call, None)
+        if answer is None:
+            return
+        if isinstance(effect.value, RequestError):
+            answer.errback(effect.value)
+        else:
+            answer.callback(effect.value)
+
+    def subscribe(self, listener: Callable[[Occurrence], None]) -> Callable[[], None]:
+        """Be told of every event from now on; the result ends it."""
+        return self._publisher.subscribe(listener)
+
+    def past(self, since: int) -> Sequence[Occurrence]:
+        """The events after that number, as far as they are kept."""
+        return self._publisher.past(since)
