@@ -15,7 +15,7 @@ from circustwist.cli.main import cli
 from circustwist.logic import machine, watcher, worker
 from circustwist.model.circus import UNUSED
 from circustwist.model.commands import COMMANDS, Argument, Command
-from circustwist.model.ini import RLIMITS
+from circustwist.model.convert import RLIMITS
 from circustwist.model.reference import SECTIONS, Entry, entries, streamEntries
 from circustwist.model.streams import STREAMS
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.model.circus import UNUSED
+from circustwist.model.convert import OPTIONS
 from circustwist.model.errors import Place
-from circustwist.model.ini import OPTIONS, Reading, read
+from circustwist.model.ini import Reading, read
 from circustwist.model.reading import LARGEST, Findings, scan
 from circustwist.model.settings import Settings
 from circustwist.model.stack import Watcher

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from . import values
 from .circus import UNUSED
-from .ini import RLIMITS
+from .convert import RLIMITS
 from .option import Option, options
 from .reference import changes
 from .settings import Settings
