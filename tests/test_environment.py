@@ -9,9 +9,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from circustwist.model.errors import Unstartable
 from circustwist.model.stack import Watcher
 from circustwist.system import environment
-from circustwist.system.steps import Refused
 
 OURS = {"PATH": "/bin", "HOME": "/root", "PYTHONPATH": "/old"}
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -37,7 +37,7 @@ class BuildTests(SynchronousTestCase):
 
     def refusal(self, **options: Any) -> Any:
         """Why there is no environment."""
-        return self.assertRaises(Refused, build, **options).problem
+        return self.assertRaises(Unstartable, build, **options).problem
 
     def test_nothing(self) -> None:
         """Without options there is nothing (Circus)."""

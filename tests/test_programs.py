@@ -7,8 +7,8 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from circustwist.model.errors import SpawnProblem
-from circustwist.system.programs import Found, NotFound, explain, find
+from circustwist.model.errors import SpawnProblem, Unstartable
+from circustwist.system.programs import Found, explain, find
 
 
 class ProgramsTestCase(SynchronousTestCase):
@@ -37,7 +37,7 @@ class ProgramsTestCase(SynchronousTestCase):
 
     def problem(self, program: str, path: str | None) -> SpawnProblem:
         """Why a program is not found."""
-        error: NotFound = self.assertRaises(NotFound, self.find, program, path)
+        error: Unstartable = self.assertRaises(Unstartable, self.find, program, path)
         return error.problem
 
 

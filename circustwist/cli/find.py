@@ -14,7 +14,7 @@ import click
 
 from ..control.blocking import VARIABLE, Control
 from ..model.commands import Command
-from ..model.errors import Problem
+from ..model.errors import Problem, Unstartable
 from ..model.naming import abstractControl, controlPath, runtimeDirs, stackName
 from . import show
 
@@ -309,7 +309,7 @@ def _program(watcher: Watcher, stack: Stack, environ: Mapping[str, str]) -> str:
     try:
         launch = plan(watcher, Names(1, watcher.name, 1), stack.name, socketNumbers(stack), env)
         programs.find(launch.argv[0], env.get("PATH"), launch.cwd)
-    except programs.NotFound as error:
+    except Unstartable as error:
         return error.problem.detail
     except ValueError as error:
         return str(error)

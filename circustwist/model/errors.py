@@ -164,6 +164,18 @@ class SpawnProblem:
         return self.errno in (_errno.EAGAIN, _errno.ENOMEM, _errno.EMFILE, _errno.ENFILE, _errno.ETXTBSY)
 
 
+class Unstartable(WorldError):
+    """
+    A process cannot be started.
+
+    @ivar problem: the same as a value.
+    """
+
+    def __init__(self, problem: SpawnProblem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
 REQUEST_ERRORS: tuple[type[RequestError], ...] = (
     UnknownCommand, MessageError, NotFound, Denied, Conflict, OperationFailed, InternalError,
 )

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from glob import escape, glob
 
-from ..model.errors import SpawnProblem
+from ..model.errors import SpawnProblem, Unstartable
 from ..model.stack import Watcher
-from .steps import Refused
 
 LARGEST_FILE = 1024 * 1024
 
@@ -20,7 +19,7 @@ def build(watcher: Watcher, environ: Mapping[str, str]) -> dict[str, str]:
     The environment of a watcher's workers, without the token.
 
     @param environ: the supervisor's own environment.
-    @raise Refused: if C{env_file} cannot be read or has a line that is no
+    @raise Unstartable: if C{env_file} cannot be read or has a line that is no
         C{KEY=value}, or C{virtualenv} is no virtual environment.
     """
     env: dict[str, str] = dict(environ) if watcher.copy_env else {}
@@ -42,9 +41,9 @@ def _step(option: str, path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Refused(SpawnProblem(option, error.errno or 0, error.filename or path)) from None
+        raise Unstartable(SpawnProblem(option, error.errno or 0, error.filename or path)) from None
     except ValueError as error:
-        raise Refused(SpawnProblem(option, 0, str(error))) from None
+        raise Unstartable(SpawnProblem(option, 0, str(error))) from None
 
 
 def readFile(path: str) -> dict[str, str]:

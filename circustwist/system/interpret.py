@@ -24,7 +24,7 @@ from zope.interface import implementer
 from ..logic import durable
 from ..model import effects as asked
 from ..model.effects import Effect, Effects, Timer
-from ..model.errors import ConfigError, InternalError, SpawnProblem, WorldError
+from ..model.errors import ConfigError, InternalError, SpawnProblem, Unstartable, WorldError
 from ..model.inputs import (
     Asked,
     Exited,
@@ -40,7 +40,6 @@ from ..model.inputs import (
     Woken,
 )
 from ..model.launch import Launch, Names
-from . import steps
 from .doorbell import Doorbell
 from .interfaces import IWorkerProcess, IWorkerProtocol
 from .kernel import startTime
@@ -199,7 +198,7 @@ class Interpreter:
             self._world.spawner.spawn(WorkerProtocol(self, names), launch, childFDs)
         except OSError as error:
             self.refused(names, SpawnProblem("descriptors", error.errno or 0, error.strerror or str(error)))
-        except steps.Refused as refused:
+        except Unstartable as refused:
             self.refused(names, refused.problem)
         except (WorldError, ValueError) as error:
             self.refused(names, SpawnProblem("plan", 0, str(error)))

@@ -1,13 +1,16 @@
 """
 The second road: a small program that applies a plan and becomes the worker.
 
-It is run as C{python -I -S launcher.py PLANFD STATUSFD} with an empty
-environment and imports nothing that is not built in, but for C{resource} when
-a limit is to be set.  It does what its plan says, step by step in the order
-of the plan; whoever writes the plan answers for that order.
+It is run as C{python -I -S launcher.py STATUSFD PLAN...} and imports nothing
+that is not built in, but for C{resource} when a limit is to be set.  It does
+what its plan says, step by step in the order of the plan; whoever writes the
+plan answers for that order.
 
-The plan is a list of steps, each with a name and words, as bytes without NUL;
-the first word is what a step is about, for people.
+The plan is a list of steps, each with a name and words; the first word is
+what a step is about, for people.  The worker's environment is its own, each
+name with L{MARK} before it, so that nothing in it means anything to the
+loader or to Python before the worker is its own user.
+
 The status pipe gets L{READY} just before the last execve(2), which closes it.
 If a step fails it gets the step's name, the error number and what it was
 about, and the program ends with 127.  If it closes without a byte, the
@@ -17,12 +20,19 @@ launcher itself was killed.
 from __future__ import annotations
 
 import os
+import posix
 import sys
 
+MARK = "+"
+"""Stands before each name of the worker's environment in the launcher's."""
 READY = b"+"
 """Everything is done but the execve."""
 FAILED = 127
 """The exit code after a failed step."""
+
+TYPE_CHECKING = False  # typing is an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Step = tuple[str, list[bytes]]
 
@@ -39,24 +49,20 @@ class Failed(Exception):
         self.detail = detail
 
 
-def encode(steps: list[Step]) -> bytes:
-    """
-    A plan as bytes.
-
-    @raise ValueError: if a word contains NUL.
-    """
-    words: list[bytes] = []
-    for name, given in steps:
-        words += [name.encode(), b"%d" % len(given), *given]
-    if any(b"\0" in word for word in words):
-        raise ValueError("embedded null byte")
-    return b"\0".join(words)
+def encode(steps: list[Step]) -> list[bytes]:
+    """A plan as words of a command line."""
+    return [word for name, given in steps for word in (name.encode(), b"%d" % len(given), *given)]
 
 
-def decode(data: bytes) -> list[Step]:
-    """The plan that L{encode} made bytes of."""
-    words = iter(data.split(b"\0") if data else ())
+def decode(plan: list[bytes]) -> list[Step]:
+    """The plan that L{encode} made words of."""
+    words = iter(plan)
     return [(name.decode(), [next(words) for _ in range(int(next(words)))]) for name in words]
+
+
+def environment(names: Mapping[str, str]) -> dict[str, str]:
+    """What the launcher's environment is, so that a program gets this one."""
+    return {MARK + name: value for name, value in names.items()}
 
 
 def report(step: str, number: int, detail: bytes) -> bytes:
@@ -125,19 +131,19 @@ def setgid(words: list[bytes]) -> None:
 
 def execve(words: list[bytes]) -> None:
     """
-    Become a program: its path, whether C{LISTEN_PID} is wanted, how many
-    arguments, the arguments, the environment.
+    Become a program: its path, whether C{LISTEN_PID} is wanted, the arguments.
     """
     import _signal  # type: ignore[import-not-found]  # built in, unlike signal, which imports enum
 
     # Python ignores both, and what is ignored stays so over an execve.
     _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
     _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
-    path, listen, count = words[0], words[1], int(words[2])
-    environment = dict(entry.split(b"=", 1) for entry in words[3 + count:])
+    path, listen, *arguments = words
+    mark = MARK.encode()
+    given = {name[1:]: value for name, value in posix.environ.items() if name.startswith(mark)}
     if listen == b"1":
-        environment[b"LISTEN_PID"] = b"%d" % os.getpid()
-    os.execve(path, words[3:3 + count], environment)
+        given[b"LISTEN_PID"] = b"%d" % os.getpid()
+    os.execve(path, arguments, given)
 
 
 STEPS = {
@@ -172,19 +178,16 @@ def perform(plan: list[Step], status: int) -> None:
         os.write(status, report(step, number, words[0][:1024] if number else detail))
 
 
-def main(planFD: int, status: int) -> None:
+def main(status: int, plan: list[str]) -> None:
     """
-    Read the plan and perform it; does not return.
+    Perform a plan; does not return.
 
-    @param planFD: where the plan stands, from its beginning.
     @param status: the status pipe.
     """
     os.set_inheritable(status, False)
-    with open(planFD, "rb", buffering=0) as file:
-        plan = decode(file.readall())
-    perform(plan, status)
+    perform(decode([os.fsencode(word) for word in plan]), status)
     os._exit(FAILED)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), sys.argv[2:])

@@ -11,25 +11,13 @@ from collections.abc import Iterator
 
 import attrs
 
-from ..model.errors import SpawnProblem, WorldError
+from ..model.errors import SpawnProblem, Unstartable
 
 DEFAULT_PATH = "/bin:/usr/bin"
 """The last resort; what execvp(3) of the C library takes without a PATH."""
 
 # Looked at once, because a daemon leaves the folder that argv[0] may be relative to.
 _BESIDE = tuple(dict.fromkeys(os.path.dirname(os.path.abspath(each)) for each in (sys.executable, sys.argv[0]) if each))
-
-
-class NotFound(WorldError):
-    """
-    There is no such program.
-
-    @ivar problem: the same as a value.
-    """
-
-    def __init__(self, problem: SpawnProblem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
 
 
 @attrs.frozen
@@ -61,7 +49,7 @@ def find(
     @param cwd: the folder it is going to run in; empty is ours.
     @param beside: the folders of the running twistd.
     @param daemonPath: our PATH; None is the one of our environment.
-    @raise NotFound: says where was looked.
+    @raise Unstartable: says where was looked.
     """
     if "/" in program:
         return Found(program)
@@ -79,7 +67,7 @@ def find(
             if os.access(full, os.X_OK):
                 return Found(candidate, where)
             refused = refused or full
-    raise NotFound(_problem(program, refused, looked))
+    raise Unstartable(_problem(program, refused, looked))
 
 
 def _folders(path: str | None, beside: tuple[str, ...], daemonPath: str) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -23,7 +23,7 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ..model.errors import SpawnProblem
+from ..model.errors import SpawnProblem, Unstartable
 from ..model.launch import Launch
 from . import launcher, programs, steps, tree
 from .interfaces import ISpawner, IWorkerProtocol
@@ -34,6 +34,8 @@ _LAUNCHER = (sys.executable, "-I", "-S", os.path.abspath(launcher.__file__))
 _SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _OURS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESRCH)
 """What is wrong with us, in place of what execve says of a program."""
+_ALL_BUT_E2BIG = errno.errorcode.keys() - {errno.E2BIG}
+"""The same for the launcher, whose words and environment are those of the program."""
 
 
 class IReactor(tree.IReactor, IReactorFDSet):
@@ -60,6 +62,24 @@ def raiseFileLimit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return soft
+
+
+@contextmanager
+def _explained(step: str, ours: Container[int], path: str) -> Iterator[None]:
+    """
+    Turn what can go wrong at a spawn into what it means.
+
+    @param step: what has failed if the error number is one of C{ours};
+        otherwise the execve of this path.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise Unstartable(SpawnProblem("execve", 0, f"{path}: {error}")) from None
+    except OSError as error:
+        number = error.errno or 0
+        problem = (step, number, path) if number in ours else ("execve", number, programs.explain(path, number))
+        raise Unstartable(SpawnProblem(*problem)) from None
 
 
 def unknown(pid: int, commandLine: str) -> None:
@@ -113,7 +133,7 @@ class Spawner:
                 self._tell(lambda: protocol.spawned(process))
             else:
                 self._launched(protocol, launch, path, childFDs)
-        except steps.Refused as refused:
+        except Unstartable as refused:
             problem = refused.problem
             self._tell(lambda: protocol.refused(problem))
 
@@ -141,11 +161,10 @@ class Spawner:
 
     def _find(self, launch: Launch) -> str:
         program = launch.argv[0] if launch.argv else ""
+        if "/" in program:
+            return program
         key = (program, launch.env.get("PATH"), launch.cwd)
-        try:
-            found = self._found.get(key) or programs.find(*key)
-        except programs.NotFound as error:
-            raise steps.Refused(error.problem) from None
+        found = self._found.get(key) or programs.find(*key)
         # Forgotten in the next turn, so that what is installed later is found.
         self._found[key] = found
         self._schedule()
@@ -157,54 +176,44 @@ class Spawner:
     def _direct(
         self, protocol: IWorkerProtocol, launch: Launch, path: str, childFDs: Mapping[int, int]
     ) -> Process:
-        try:
+        with _explained("posix_spawn", _OURS, path):
             pid, pidfd = self._posixSpawn(path, launch.argv, launch.env, launch.umask, childFDs)
-        except ValueError as error:
-            raise steps.Refused(SpawnProblem("execve", 0, f"{path}: {error}")) from None
-        except OSError as error:
-            number = error.errno or 0
-            step, detail = ("posix_spawn", path) if number in _OURS else ("execve", programs.explain(path, number))
-            raise steps.Refused(SpawnProblem(step, number, detail)) from None
         return self._watched(Process(self, protocol, pid, pidfd, launch))
 
     def _launched(
         self, protocol: IWorkerProtocol, launch: Launch, path: str, childFDs: Mapping[int, int]
     ) -> None:
-        first = max((2, *childFDs)) + 1
-        plan = steps.plan(launch, path, [*childFDs, first + 1])
-        held: list[int] = []
-        try:
-            held.append(steps.memory(plan))
+        number = max((2, *childFDs)) + 1
+        argv: tuple[str | bytes, ...] = (*_LAUNCHER, str(number), *steps.plan(launch, path, [*childFDs, number]))
+        env = launcher.environment(launch.env)
+        with _explained("launcher", _ALL_BUT_E2BIG, path):
             status, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-            held += (status, theirs)
-            pid, pidfd = self._posixSpawn(
-                _LAUNCHER[0], (*_LAUNCHER, str(first), str(first + 1)), {}, launch.umask,
-                {**childFDs, first: held[0], first + 1: theirs},
-            )
-            held.remove(status)
-        except OSError as error:
-            raise steps.Refused(SpawnProblem("launcher", error.errno or 0, path)) from None
-        finally:
-            for fd in held:
-                os.close(fd)
+            try:
+                pid, pidfd = self._posixSpawn(_LAUNCHER[0], argv, env, launch.umask, {**childFDs, number: theirs})
+            except BaseException:
+                os.close(status)
+                raise
+            finally:
+                os.close(theirs)
         process = self._watched(Process(self, protocol, pid, pidfd, launch))
         process.report = Report(self, process, status, launch, path)
         self._reactor.addReader(process.report)
 
     def _posixSpawn(
-        self, path: str, argv: tuple[str, ...], env: Mapping[str, str], umask: int | None,
+        self, path: str, argv: tuple[str | bytes, ...], env: Mapping[str, str], umask: int | None,
         childFDs: Mapping[int, int],
     ) -> tuple[int, int]:
         """Start a process: its pid and pidfd."""
         base = max((2, *childFDs)) + 1
         held: list[int] = []
+        actions: list[tuple[int, int, int] | tuple[int, int]] = []
         try:
-            # Above every target, so that no dup2 overwrites what a later one copies.
-            for source in childFDs.values():
-                held.append(fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, base))
-            actions: list[tuple[int, int, int] | tuple[int, int]] = [
-                (os.POSIX_SPAWN_DUP2, safe, target) for safe, target in zip(held, childFDs, strict=True)
-            ]
+            for target, source in childFDs.items():
+                # Above every target, so that no dup2 overwrites what a later one copies.
+                if source < base:
+                    source = fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, base)
+                    held.append(source)
+                actions.append((os.POSIX_SPAWN_DUP2, source, target))
             actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in range(3) if fd not in childFDs]
             # Kept for the pidfd: without one there must be no child.
             held.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
