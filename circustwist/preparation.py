@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from .logic import durable
 from .logic.readiness import handed
 from .model.stack import Socket, Stack
+from .model.tuned import applied
 from .system import activation, survive
 from .system.handover import Handover
 from .system.interfaces import IJournal
@@ -28,6 +29,8 @@ class Prepared:
     """
     What is held before a daemon forks.
 
+    @ivar stack: what is in force, with what was changed at run time.
+    @ivar base: the same as it stands in the files.
     @ivar environ: the supervisor's environment, as it was found.
     @ivar survivors: what an earlier supervisor left and still runs.
     @ivar left: all that it left.
@@ -35,6 +38,7 @@ class Prepared:
     """
 
     stack: Stack
+    base: Stack
     environ: Mapping[str, str] = attrs.field(repr=False)
     rundir: RuntimeDir
     journal: IJournal
@@ -58,6 +62,7 @@ def prepare(
     unclean = handover is None and os.path.exists(rundir.journalPath)
     journal: IJournal = Journal(rundir.journalPath) if rundir.journalPath else MemoryJournal()
     left = durable.replay(journal.entries())
+    base, stack = stack, applied(stack, left.tuned)
     if takeover:
         survive.takeover(left, stack.name)
         left = attrs.evolve(left, workers=())
@@ -77,7 +82,7 @@ def prepare(
             os.close(fd)
     held = sockets.names()
     sockets.bindAll(socket for socket in stack.sockets if socket.name not in held)
-    return Prepared(stack, environ, rundir, journal, sockets, left, survivors, handover)
+    return Prepared(stack, base, environ, rundir, journal, sockets, left, survivors, handover)
 
 
 def _endLost(left: durable.Left, name: str, damaged: bool) -> None:

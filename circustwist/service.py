@@ -29,6 +29,7 @@ from .logic.arbiter import Arbiter
 from .logic.requests import Requests
 from .logic.restart import reason
 from .logic.schedule import Serial
+from .logic.tuning import Tuning
 from .model.effects import Upgrade
 from .model.errors import WorldError
 from .model.inputs import Adopted, Begun, Ended, Noticed, Restored, Who
@@ -125,6 +126,7 @@ class Supervisor(Service):
         outputs = Outputs(host.reactor, clock)
         self._spawner = Spawner(host.reactor, host.files)
         self._arbiter = arbiter = Arbiter(prepared.stack, random.random, Serial(prepared.left.nextId))
+        arbiter.tuning = Tuning(prepared.base, prepared.left.tuned)
         self._planner = planner = Planner(lambda: arbiter.stack, prepared.environ, prepared.sockets)
         planner.prober = Prober(
             host.reactor, clock, prepared.rundir.notifyPath, self._spawner, planner.plain, self._noticed)
@@ -132,7 +134,7 @@ class Supervisor(Service):
         publisher = Publisher(earlier.start, earlier.last) if earlier else Publisher(uuid.uuid4().hex[:12])
         self._world = World(
             clock, self._spawner, prepared.sockets, outputs, prepared.journal, publisher, planner.prober, planner,
-            host.read or (lambda: prepared.stack), Swap(prepared.sockets), self._upgrade, self._quit)
+            host.read or (lambda: prepared.base), Swap(prepared.sockets), self._upgrade, self._quit)
         self._since = earlier.since if earlier else clock.seconds()
         about = About(os.getpid(), __version__, self._since, prepared.sockets.describe)
         self.interpreter = Interpreter(Requests(arbiter, about).handle, self._world, Doorbell(host.reactor))
@@ -191,7 +193,7 @@ class Supervisor(Service):
 
     def reload(self) -> None:
         """Read the configuration again, apply it, and reload what it leaves alone; as SIGHUP asks for."""
-        if self._arbiter.changes:
+        if self._arbiter.reconfiguring:
             self._again = True
             return
         self._again = False

@@ -151,7 +151,8 @@ class Options(usage.Options):
 
     def level(self) -> Any:
         """The least severe messages that are logged."""
-        named = (self["log-level"] or self.stack.settings.loglevel).lower()
+        settings = self.stack.settings
+        named = (self["log-level"] or ("debug" if settings.debug else settings.loglevel)).lower()
         return LogLevel.lookupByName(LEVELS[named])
 
 

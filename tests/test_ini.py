@@ -248,8 +248,8 @@ class ProblemTests(IniTestCase):
 
     def test_kinds(self) -> None:
         """Problems are divided into fatal ones, errors and warnings."""
-        found = reading("[circus]\ndebug = 1\nlogoutptu = x\numask = 9\n" + WEB)
-        self.assertEqual([p.option for p in found.warnings], ["debug"])
+        found = reading("[circus]\ndebug_gc = 1\nlogoutptu = x\numask = 9\n" + WEB)
+        self.assertEqual([p.option for p in found.warnings], ["debug_gc"])
         self.assertEqual([p.option for p in found.errors], ["logoutptu", "umask"])
         self.assertEqual([p.option for p in found.fatal], ["umask"])
 
@@ -408,7 +408,7 @@ class CircusTests(IniTestCase):
         self.assertTold(
             "[circus]\npidfiel = x\nendpiont = x\nshoe = x\n" + WEB,
             "S stack.ini:2: [circus] pidfiel: unknown option; did you mean pidfile? (pidfile is not set)",
-            "S stack.ini:3: [circus] endpiont: unknown option; did you mean endpoint?",
+            "S stack.ini:3: [circus] endpiont: unknown option; did you mean endpoint? (endpoint is not set)",
             "W stack.ini:4: [circus] shoe: unknown option; it has no effect")
 
     def test_badName(self) -> None:

@@ -256,7 +256,7 @@ def targeted(command: Command, given: Given) -> Given:
         if wid and "wid" in names:
             found["wid"] = wid
     for argument in command.arguments:
-        if argument.kind == "object" and argument.name in found:
+        if argument.kind == "object" and isinstance(found.get(argument.name), str):
             try:
                 found[argument.name] = json.loads(found[argument.name])
             except ValueError as error:

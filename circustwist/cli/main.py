@@ -19,12 +19,14 @@ from .. import __version__
 from ..control.blocking import ControlError
 from ..control.boxes import BoxError
 from ..model.commands import COMMANDS, TABLE, Command
-from . import find
+from . import find, setting
 from .find import Session
 from .known import KNOWN, plainly
 from .local import LOCAL
 from .outcome import INTERRUPTED, fault
 from .parameter import everywhere, parameter
+
+SETTING = {"set": setting.set, "add": setting.add, "get": setting.get}
 
 
 def built(command: Command) -> click.Command:
@@ -36,7 +38,7 @@ def built(command: Command) -> click.Command:
         parameters.append(click.Option(["-f", "--follow"], is_flag=True, hidden=True, expose_value=False))
 
     def run(**given: Any) -> int:
-        known = KNOWN.get(command.name, plainly)
+        known = KNOWN.get(command.name) or SETTING.get(command.name, plainly)
         return known(click.get_current_context().obj, command, given)
 
     return click.Command(command.name, params=[*parameters, *everywhere()], callback=run, help=command.help)

@@ -12,7 +12,7 @@ import click
 from ..model.commands import Argument, Command
 from .find import Given, Session
 
-_POSITIONAL = frozenset(("name", "nb", "id", "topics", "signum"))
+_POSITIONAL = frozenset(("name", "nb", "id", "topics", "signum", "keys", "option"))
 _TYPES: Mapping[str, Any] = {"whole": int, "number": float, "text": str, "texts": str, "object": str}
 
 
@@ -47,6 +47,8 @@ def parameter(command: Command, argument: Argument) -> list[click.Parameter]:
         count = -1 if argument.kind == "texts" else 1
         completed: Given = {"shell_complete": complete} if name == "name" else {}
         return [click.Argument([name], type=kind, required=argument.required, nargs=count, **completed)]
+    if argument.kind == "object" or name in ("cmd", "args"):
+        return _words(command, argument)
     if name == "waiting":
         return [click.Option(
             ["--wait/--no-wait", "--waiting/ ", "waiting"], default=command.changes,
@@ -55,6 +57,17 @@ def parameter(command: Command, argument: Argument) -> list[click.Parameter]:
     if argument.kind == "boolean":
         flag = {"is_flag": True}
     return [click.Option([f"--{name.replace('_', '-')}"], help=argument.help, default=None, **flag)]
+
+
+def _words(command: Command, argument: Argument) -> list[click.Parameter]:
+    """What takes several words: a program with its arguments, or options with their values."""
+    if argument.name == "args":
+        return []
+    if argument.name == "cmd":
+        return [click.Argument(["cmd"], metavar="PROGRAM [ARGUMENT]...", nargs=-1, required=True)]
+    if argument.required:
+        return [click.Argument([argument.name], metavar="OPTION=VALUE...", nargs=-1, required=True)]
+    return [click.Option(["-o", "--option", argument.name], metavar="OPTION=VALUE", help=argument.help, multiple=True)]
 
 
 def complete(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:

@@ -102,6 +102,7 @@ class Spread(amp.Argument):
 
 _KINDS: Mapping[Kind, type[amp.Argument]] = {
     "text": amp.Unicode, "whole": amp.Integer, "number": Number, "boolean": amp.Boolean, "texts": Json, "object": Json,
+    "words": Json,
 }
 
 

@@ -14,7 +14,7 @@ from functools import singledispatchmethod
 
 import attrs
 
-from ..model.effects import NOTHING, Effects, Forget, Publish, Quit, ReadStack, Timer, Upgrade, Wake
+from ..model.effects import NOTHING, Effects, Forget, Publish, Quit, Timer, Upgrade, Wake
 from ..model.events import Event
 from ..model.inputs import (
     Adopted,
@@ -37,13 +37,15 @@ from ..model.inputs import (
 from ..model.launch import Names
 from ..model.plan import compare
 from ..model.stack import Watcher as Spec
+from ..model.tuned import applied
 from . import limits
 from .change import Change
 from .dependency import required, startStages, stopStages
 from .machine import resume
 from .operations import Operation
-from .schedule import Schedule
+from .schedule import GATED, Schedule
 from .seats import joined
+from .tuning import Tuning
 from .watcher import Watcher
 from .worker import Ending, Worker, adoptedWorker
 
@@ -57,11 +59,13 @@ class Arbiter(Schedule):
     @ivar quitting: the operation that stops everything; None before.
     @ivar code: the exit code that is to be.
     @ivar changes: the configurations that are being applied, by operation.
+    @ivar tuning: what was changed at run time, and what of that waits.
     """
 
     quitting: Operation | None = None
     code: int = 0
     changes: dict[int, Change] = attrs.field(factory=dict)
+    tuning: Tuning = attrs.field(default=attrs.Factory(lambda self: Tuning(self.stack), takes_self=True))
 
     # Inputs
 
@@ -178,10 +182,14 @@ class Arbiter(Schedule):
 
     # Another configuration
 
-    def reconfigure(self, change: Change) -> Effects:
-        """Read the configuration and apply it."""
-        self.changes[change.operation.id] = change
-        return (*change.operation.begun(), ReadStack(change.operation.id))
+    @property
+    def reconfiguring(self) -> bool:
+        """Whether the files are being applied, or are about to be."""
+        return self.tuning.reconfiguring or any(change.tuned is None for change in self.changes.values())
+
+    def reconfigure(self, change: Change, now: float) -> Effects:
+        """Read the configuration and apply it, or change one watcher at run time."""
+        return change.operation.begun() + self.tuning.begin(self, change, now)
 
     @_take.register
     def _(self, input: StackRead, now: float) -> Effects:
@@ -190,7 +198,8 @@ class Arbiter(Schedule):
             return NOTHING
         if input.stack is None:
             return self._abandon(change, input.problem, now)
-        change.plan = compare(self.stack, input.stack)
+        change.files = input.stack
+        change.plan = compare(self.stack, applied(input.stack, self.tuning.over(input.stack)))
         if change.operation.command == "plan":
             change.operation.info.update(change.plan.json())
             return self._abandon(change, "", now)
@@ -201,16 +210,17 @@ class Arbiter(Schedule):
         del self.changes[change.operation.id]
         if problem:
             change.operation.fail(problem)
-        return self.operations.finish(change.operation, now)
+        return self.operations.finish(change.operation, now) + self.tuning.next(self, now)
 
     @_take.register
     def _(self, input: SocketsChanged, now: float) -> Effects:
         change = self.changes.get(input.operation)
-        if change is None or change.plan is None:
+        if change is None or change.plan is None or change.files is None:
             return NOTHING
         if input.problem:
             return self._abandon(change, input.problem, now)
-        return change.begin(self, change.plan, now) + self.nextStage(change.operation, now)
+        told = self.tuning.enter(change, change.files, self.tuning.over(change.files))
+        return told + change.begin(self, change.plan, now) + self.nextStage(change.operation, now)
 
     def isBack(self, operation: Operation) -> bool:
         """Whether an operation is being undone."""
@@ -222,10 +232,10 @@ class Arbiter(Schedule):
         change = self.changes.get(operation.id)
         if change is None or change.plan is None:
             return NOTHING
-        if operation.reason and not change.back:
+        if operation.reason and not change.back and operation.command in GATED:
             return change.undo(self, change.plan, now) + self.nextStage(operation, now)
         del self.changes[operation.id]
-        return change.end(self, change.plan, now)
+        return change.end(self, change.plan, now) + self.tuning.next(self, now)
 
     # Another version
 
@@ -256,11 +266,13 @@ class Arbiter(Schedule):
         if self.quitting is not None:
             return NOTHING
         self.code = code
+        waiting = [self.operations.finish(one.operation, now, "superseded") for one in self.tuning.cancel()]
         beaten = [step for line in self.lines.values() for step in line.clear()]
         self.quitting = self.operations.new("quit", by, stopStages(self.watchers.values()))
         timeout = self.stack.settings.shutdown_timeout
         limit: Effects = (Wake(SHUTDOWN, now + timeout),) if timeout is not None else NOTHING
-        return (*self.beaten(beaten, now), Publish(Event("quit", by=by)), *limit, *self.begin(self.quitting, now))
+        told = (*joined(waiting), *self.beaten(beaten, now), Publish(Event("quit", by=by)))
+        return (*told, *limit, *self.begin(self.quitting, now))
 
     def killAll(self, now: float) -> Effects:
         """Grant nobody any more time."""
@@ -272,7 +284,13 @@ class Arbiter(Schedule):
 
     def finished(self, operation: Operation, now: float) -> Effects:
         """Everything has stopped, if that is what the operation was for."""
-        return (Forget(SHUTDOWN), Quit(self.code)) if operation is self.quitting else NOTHING
+        if operation is self.quitting:
+            return (Forget(SHUTDOWN), Quit(self.code))
+        change = self.changes.pop(operation.id, None)
+        if change is None or change.plan is None:
+            return NOTHING
+        # Something else was asked for meanwhile; what is done of it stays.
+        return change.end(self, change.plan, now) + self.tuning.next(self, now)
 
     def ranOut(self, watcher: Watcher, now: float) -> Effects:
         """Without an essential watcher nothing else may run."""

@@ -7,7 +7,7 @@ fails, what was changed is changed back, and the old state is whole again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,6 +15,7 @@ import attrs
 from ..model.effects import NOTHING, ChangeSockets, Effects, KeepSeats, KeepSockets, OpenStreams
 from ..model.plan import Plan
 from ..model.stack import Stack, Watcher
+from ..model.tuned import Tuned
 from .dependency import required, startStages, step, stopStages
 from .operations import Operation, Step
 from .readiness import handed
@@ -34,6 +35,11 @@ class Change:
     @ivar plan: what is done; None until the new configuration was read.
     @ivar back: whether it is being undone.
     @ivar reloaded: the watchers whose processes may be new.
+    @ivar tuned: what of one watcher is changed at run time; None if the files are applied.
+    @ivar starts: whether a watcher that is added so is started.
+    @ivar before: what lay over the files before, see L{circustwist.model.tuned}.
+    @ivar base: what was in the files before.
+    @ivar files: what is in the files, once they are read.
     """
 
     operation: Operation
@@ -41,6 +47,19 @@ class Change:
     plan: Plan | None = None
     back: bool = False
     reloaded: list[str] = attrs.field(factory=list)
+    tuned: Tuned | None = None
+    starts: bool = False
+    before: Mapping[str, Tuned] = attrs.field(factory=dict)
+    base: Stack | None = None
+    files: Stack | None = None
+
+    def collides(self, other: Change) -> bool:
+        """Whether two changes may not be carried out at the same time."""
+        if "plan" in (self.operation.command, other.operation.command):
+            return False
+        if self.tuned is None or other.tuned is None:
+            return True
+        return self.tuned.name.lower() == other.tuned.name.lower()
 
     def sockets(self, plan: Plan) -> ChangeSockets:
         """What is to be bound before anything else."""
@@ -83,9 +102,12 @@ class Change:
         for watcher in arbiter.watchers.values():
             if watcher.demand.asleep and not watcher.spec.on_demand:
                 yield from self._mine([[step(watcher, "start")]])
-        added = [name.lower() for name in plan.names("watcher", "add") if _named(plan.new, name).autostart]
+        added = [name.lower() for name in plan.names("watcher", "add") if self._starts(plan, name)]
         yield from self._mine(startStages(required([arbiter.watchers[name] for name in added], arbiter.watchers)))
         yield from self._mine(stopStages(arbiter.watchers[n.lower()] for n in plan.names("watcher", "remove")))
+
+    def _starts(self, plan: Plan, name: str) -> bool:
+        return _named(plan.new, name).autostart if self.tuned is None else self.starts
 
     def _mine(self, stages: list[list[Step]]) -> list[list[Step]]:
         """Steps that are not part of any operation yet."""
@@ -97,7 +119,7 @@ class Change:
     def undo(self, arbiter: Arbiter, plan: Plan, now: float) -> Effects:
         """A step failed: put the old options in force again and line up what it takes."""
         self.back = True
-        arbiter.stack = plan.old
+        told = arbiter.tuning.undo(arbiter, self)
         effects = [self._options(arbiter, plan.old, name, now) for name in plan.names("watcher", "now", "reload")]
         for name in self.reloaded:
             if arbiter.watchers[name.lower()].seats.renewed():
@@ -106,16 +128,15 @@ class Change:
         for watcher in added:
             watcher.seats.spec = attrs.evolve(watcher.spec, cmd="")
         self.operation.stages.extend(self._mine(stopStages(added)))
-        return joined(effects)
+        return joined(effects) + told
 
     def end(self, arbiter: Arbiter, plan: Plan, now: float) -> Effects:
         """It is done, or undone: let go of the sockets that nobody needs any more."""
-        gone = plan.names("watcher", "remove")
-        if self.back:
-            gone = [name for name in plan.names("watcher", "add") if not arbiter.stands(name)]
-        effects = joined([arbiter.forget(name, now) for name in gone])
-        kept = KeepSockets(not self.back, tuple(socket.name for socket in arbiter.stack.sockets))
-        return (*effects, kept, *self._seats(arbiter, plan), *arbiter.listen())
+        gone = plan.names("watcher", "add" if self.back else "remove")
+        effects = joined([arbiter.forget(name, now) for name in gone if not arbiter.stands(name)])
+        if self.tuned is None:
+            effects += (KeepSockets(not self.back, tuple(socket.name for socket in arbiter.stack.sockets)),)
+        return (*effects, *self._seats(arbiter, plan), *arbiter.listen())
 
     def _seats(self, arbiter: Arbiter, plan: Plan) -> Effects:
         """Let go of the sockets of seats whose watcher is not there any more, or is handed others now."""

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from ..model.launch import Names
+from ..model.tuned import Tuned
 
 Entry: TypeAlias = dict[str, Any]
 
@@ -76,6 +77,7 @@ class Left:
         that had seen none.
     @ivar operations: those that were under way, in the order of their begin.
     @ivar completed: the watchers that ended by themselves with success.
+    @ivar tuned: what was changed at run time, by lower-case name.
     """
 
     workers: tuple[LeftWorker, ...] = ()
@@ -85,6 +87,7 @@ class Left:
     generations: Mapping[str, int] = attrs.field(factory=dict, hash=False)
     operations: tuple[LeftOperation, ...] = ()
     completed: frozenset[str] = frozenset()
+    tuned: Mapping[str, Tuned] = attrs.field(factory=dict, hash=False)
 
     def __bool__(self) -> bool:
         """Whether there are workers to look for."""
@@ -124,6 +127,11 @@ def completed(watcher: str) -> Entry:
     return {"kind": "completed", "watcher": watcher}
 
 
+def tuned(name: str, change: Tuned | None) -> Entry:
+    """What is changed of a watcher at run time; nothing any more if there is no change."""
+    return {"kind": "tuned", "watcher": name, "change": None if change is None else attrs.asdict(change)}
+
+
 def sockets(inodes: Mapping[str, int]) -> Entry:
     """The sockets that are held from now on, by name."""
     return {"kind": "sockets", "inodes": dict(inodes)}
@@ -160,6 +168,7 @@ def snapshot(left: Left) -> list[Entry]:
     entries += [reloaded(watcher, generation) for watcher, generation in left.generations.items()]
     entries += [wanted(watcher, *state) for watcher, state in left.wanted.items()]
     entries += [completed(watcher) for watcher in sorted(left.completed)]
+    entries += [tuned(name, change) for name, change in left.tuned.items()]
     if left.sockets:
         entries.append(sockets(left.sockets))
     entries += [began(operation.id, operation.command, operation.by) for operation in left.operations]
@@ -226,6 +235,7 @@ class _Replay:
         self.generations: dict[str, int] = {}
         self.operations: dict[int, LeftOperation] = {}
         self.completed: set[str] = set()
+        self.tuned: dict[str, Tuned] = {}
         self.nextId = 1
 
     def take(self, entry: Mapping[str, Any]) -> None:
@@ -241,7 +251,7 @@ class _Replay:
         """What it adds up to."""
         return Left(
             tuple(self.workers.values()), self.wanted, self.sockets, self.nextId, self.generations,
-            tuple(self.operations.values()), frozenset(self.completed))
+            tuple(self.operations.values()), frozenset(self.completed), self.tuned)
 
     def _intent(self, entry: Mapping[str, Any]) -> None:
         names = Names(
@@ -286,6 +296,20 @@ class _Replay:
             raise _Nonsense
         self.completed.add(_name(entry["watcher"]))
 
+    def _tuned(self, entry: Mapping[str, Any]) -> None:
+        name, change = _name(entry["watcher"]), entry["change"]
+        if change is None:
+            self.tuned.pop(name, None)
+            return
+        known, options = _mapping(change), _mapping(change["options"])
+        if len(self.tuned) >= MOST or not all(isinstance(key, str) for key in options):
+            raise _Nonsense
+        by, at = known["by"], _seconds(known["at"])
+        if not isinstance(by, str) or _name(known["name"]).lower() != name:
+            raise _Nonsense
+        self.tuned[name] = Tuned(
+            _name(known["name"]), known["added"] is True, known["removed"] is True, options, by, at)
+
     def _sockets(self, entry: Mapping[str, Any]) -> None:
         self.sockets = {_name(name): _whole(inode, 1, _INODE) for name, inode in _mapping(entry["inodes"]).items()}
 
@@ -317,5 +341,5 @@ class _Replay:
     _KINDS = {
         "intent": _intent, "spawned": _spawned, "gone": _gone, "wanted": _wanted, "sockets": _sockets,
         "socket": _socket, "completed": _completed, "reloaded": _reloaded, "serial": _serial, "began": _began,
-        "finished": _finished,
+        "finished": _finished, "tuned": _tuned,
     }

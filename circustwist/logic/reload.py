@@ -16,7 +16,7 @@ from collections import deque
 import attrs
 
 from ..model.effects import NOTHING, Effects, Forget, Timer, Wake
-from .seats import Seats, joined
+from .seats import Seat, Seats, joined
 from .worker import Worker
 
 AGAIN = 60.0
@@ -134,9 +134,11 @@ class Due:
 
     @ivar why: the reasons, by the ids of the workers.
     @ivar notBefore: when the next one may be tried.
+    @ivar killed: the seats of those who were killed on request, by their ids: filled again when they are gone.
     """
 
     why: dict[int, str] = attrs.field(factory=dict)
+    killed: dict[int, Seat] = attrs.field(factory=dict)
     notBefore: float = 0.0
 
     def next(self, seats: Seats, now: float) -> Reload | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from ..model import values
@@ -18,7 +19,7 @@ from ..model.effects import NOTHING, Answer, Effects, Signal, Whom
 from ..model.errors import Conflict, Denied, MessageError, NotFound, RequestError, UnknownCommand
 from ..model.events import Occurrence
 from ..model.inputs import Asked, Input, Who
-from . import answers
+from . import alteration, answers
 from .arbiter import Arbiter
 from .change import Change
 from .dependency import required, startStages, step, stopStages
@@ -70,8 +71,8 @@ class Requests:
         self.arbiter = arbiter
         self._about = about
         self._run: dict[str, Callable[[Asked, dict[str, Any], float], Effects]] = {
-            name: getattr(self, f"_{name}") for name in TABLE if name != "events"
-        }
+            name: getattr(self, f"_{name}") for name in TABLE if name != "events" and name not in alteration.COMMANDS
+        } | {name: partial(run, self) for name, run in alteration.COMMANDS.items()}
 
     def handle(self, input: Input, now: float) -> Effects:
         """What follows from an input; see L{Arbiter.handle}."""
@@ -95,7 +96,12 @@ class Requests:
 
     # Who is meant
 
-    def _one(self, name: str) -> Watcher:
+    def one(self, name: str) -> Watcher:
+        """
+        A watcher by its name, in any case.
+
+        @raise NotFound: if there is none.
+        """
         watcher = self.arbiter.watchers.get(name.lower())
         if watcher is None:
             raise NotFound(f"program {name} not found")
@@ -120,20 +126,20 @@ class Requests:
     def _status(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         name = arguments["name"]
         found: dict[str, Any] = (
-            {"status": self._one(name).status} if name else {"statuses": answers.statuses(self.arbiter)})
+            {"status": self.one(name).status} if name else {"statuses": answers.statuses(self.arbiter)})
         if arguments["detail"]:
             found["stack"] = answers.overview(self.arbiter, self._about, now)
         return (Answer(asked.call, found),)
 
     def _list(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         if arguments["name"]:
-            return (Answer(asked.call, {"pids": answers.pids(self._one(arguments["name"]))}),)
+            return (Answer(asked.call, {"pids": answers.pids(self.one(arguments["name"]))}),)
         return (Answer(asked.call, {"watchers": sorted(self.arbiter.watchers)}),)
 
     def _numprocesses(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         name = arguments["name"]
         if name:
-            watcher = self._one(name)
+            watcher = self.one(name)
             return (Answer(asked.call, {"numprocesses": watcher.seats.held, "watcher_name": name}),)
         total = sum(watcher.seats.held for watcher in self.arbiter.watchers.values())
         return (Answer(asked.call, {"numprocesses": total}),)
@@ -142,7 +148,7 @@ class Requests:
         return (Answer(asked.call, {"numwatchers": len(self.arbiter.watchers)}),)
 
     def _options(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
-        return (Answer(asked.call, {"options": answers.watcherOptions(self._one(arguments["name"]), False)}),)
+        return (Answer(asked.call, {"options": answers.watcherOptions(self.one(arguments["name"]), False)}),)
 
     def _listsockets(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         return (Answer(asked.call, {"sockets": answers.sockets(self.arbiter.stack, self._about)}),)
@@ -173,18 +179,18 @@ class Requests:
 
     def _start(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         found = self._matching(arguments["name"], arguments["match"])
-        return self._change(asked, arguments, startStages(required(found, self.arbiter.watchers)), now)
+        return self.change(asked, arguments, startStages(required(found, self.arbiter.watchers)), now)
 
     def _stop(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         found = self._matching(arguments["name"], arguments["match"])
-        return self._change(asked, arguments, stopStages(found), now)
+        return self.change(asked, arguments, stopStages(found), now)
 
     def _restart(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         found = self._matching(arguments["name"], arguments["match"])
         stages = [[step(watcher, "stop", "start") for watcher in found]]
         if any(watcher.spec.depends_on for watcher in found):
             stages = [*stopStages(found), *startStages(required(found, self.arbiter.watchers))]
-        return self._change(asked, arguments, stages, now)
+        return self.change(asked, arguments, stages, now)
 
     def _reload(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         if not arguments["graceful"]:
@@ -196,25 +202,25 @@ class Requests:
             stopped = [watcher for watcher in found if not watcher.running]
             stages = [[step(watcher, "reload")] for watcher in found if watcher.running]
             stages += startStages(required(stopped, self.arbiter.watchers))
-        return self._change(asked, arguments, stages, now)
+        return self.change(asked, arguments, stages, now)
 
     def _plan(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         operation = self.arbiter.operations.new("plan", asked.who.name, [])
         operation.calls.append((asked.call, "plan"))
-        return self.arbiter.reconfigure(Change(operation))
+        return self.arbiter.reconfigure(Change(operation), now)
 
     def _reloadconfig(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
-        if self.arbiter.changes:
+        if self.arbiter.reconfiguring:
             raise Conflict("arbiter is already running reloadconfig command")
         operation = self.arbiter.operations.new("reloadconfig", asked.who.name, [])
-        begun = self._begun(asked, arguments, operation, {})
-        return begun + self.arbiter.reconfigure(Change(operation, arguments["reload"]))
+        begun = self.begun(asked, arguments, operation, {})
+        return begun + self.arbiter.reconfigure(Change(operation, arguments["reload"]), now)
 
     def _upgrade(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         if any(operation.finished is None for operation in self.arbiter.operations):
             raise Conflict("something else is being done; see the command operation")
         operation = self.arbiter.operations.new("upgrade", asked.who.name, [])
-        return self._begun(asked, arguments, operation, {}) + self.arbiter.upgrade(operation)
+        return self.begun(asked, arguments, operation, {}) + self.arbiter.upgrade(operation)
 
     def _incr(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         return self._resize(asked, arguments, arguments["nb"], now)
@@ -223,53 +229,59 @@ class Requests:
         return self._resize(asked, arguments, -arguments["nb"], now)
 
     def _resize(self, asked: Asked, arguments: dict[str, Any], more: int, now: float) -> Effects:
-        watcher = self._one(arguments["name"])
+        watcher = self.one(arguments["name"])
         if watcher.spec.singleton:
             return (Answer(asked.call, {"numprocesses": watcher.seats.wanted, "singleton": True}),)
         wanted = max(0, watcher.seats.wanted + more)
         if wanted > values.MOST_PROCESSES:
             raise MessageError(f"'nb' makes {wanted} processes; the most is {values.MOST_PROCESSES}")
-        self._room([watcher])
+        self.room([watcher])
         effects = watcher.resize(now, wanted, asked.who.name)
-        return effects + self._change(asked, arguments, [[step(watcher, "settle")]], now, numprocesses=wanted)
+        return effects + self.change(asked, arguments, [[step(watcher, "settle")]], now, numprocesses=wanted)
 
-    def _change(
+    def signum(self, text: str) -> int:
+        """
+        A signal by its name or number.
+
+        @raise MessageError: if there is none.
+        """
+        try:
+            return values.signum(text)
+        except ValueError as error:
+            raise MessageError(f"signal invalid: {text!r} {error}") from None
+
+    def change(
         self, asked: Asked, arguments: dict[str, Any], stages: list[list[Step]], now: float, **info: Any
     ) -> Effects:
         """Begin an operation, and answer at once or at its end."""
-        self._room(self._one(each.watcher) for stage in stages for each in stage)
+        self.room(self.one(each.watcher) for stage in stages for each in stage)
         operation = self.arbiter.operations.new(asked.command, asked.who.name, stages)
         operation.info.update(info)
-        return self._begun(asked, arguments, operation, info) + self.arbiter.begin(operation, now)
+        return self.begun(asked, arguments, operation, info) + self.arbiter.begin(operation, now)
 
-    def _begun(
+    def begun(
         self, asked: Asked, arguments: dict[str, Any], operation: Operation, info: Mapping[str, Any]
     ) -> Effects:
+        """Let the asker wait for the end of an operation, or answer that it begins."""
         if arguments["waiting"]:
             operation.calls.append((asked.call, asked.command))
             return NOTHING
         return (Answer(asked.call, {"operation": operation.id, **info}),)
 
-    def _room(self, watchers: Iterable[Watcher]) -> None:
+    def room(self, watchers: Iterable[Watcher]) -> None:
+        """
+        @raise Conflict: if too much waits for one of these watchers.
+        """
         for watcher in watchers:
             line = self.arbiter.lines[watcher.name.lower()]
             if line.full and line.current is not None:
                 raise Conflict(f"arbiter is already running {line.current.operation.command} command")
 
     def _signal(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
-        watcher = self._one(arguments["name"])
-        try:
-            signum = values.signum(arguments["signum"])
-        except ValueError as error:
-            raise MessageError(f"signal invalid: {arguments['signum']!r} {error}") from None
+        watcher = self.one(arguments["name"])
+        signum = self.signum(arguments["signum"])
         whom: Whom = "children" if arguments["children"] else "tree" if arguments["recursive"] else "process"
-        chosen = [
-            worker for worker in watcher.seats.workers.values() if worker.pid
-            and arguments["pid"] in (0, worker.pid) and arguments["wid"] in (0, worker.names.wid)
-        ]
-        if not chosen and (arguments["pid"] or arguments["wid"]):
-            which = f"process {arguments['pid']}" if arguments["pid"] else f"worker {arguments['wid']}"
-            raise NotFound(f"{which} not found in {watcher.name!r}")
+        chosen = alteration.chosenWorkers(watcher, arguments)
         return (*(Signal(worker.names.id, signum, whom) for worker in chosen), Answer(asked.call, {}))
 
     def _quit(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
@@ -278,7 +290,7 @@ class Requests:
         assert operation is not None
         if operation.finished is not None:
             return (Answer(asked.call, {"operation": operation.id}), *effects)
-        return self._begun(asked, arguments, operation, {}) + effects
+        return self.begun(asked, arguments, operation, {}) + effects
 
 
 def _matcher(name: str, match: str) -> Callable[[str], bool]:

@@ -24,8 +24,11 @@ from .readiness import handed
 from .seats import joined
 from .watcher import Watcher
 
-GATED = frozenset(("reload", "reloadconfig"))
+GATED = frozenset(("reload", "reloadconfig", "set"))
 """Operations that end at the first failure."""
+
+CHANGING = frozenset(("reloadconfig", "set", "add", "rm"))
+"""Operations that change the configuration in force."""
 
 SHOWN = 20
 """So often at most the progress of one step is published."""
@@ -156,13 +159,14 @@ class Schedule:
             if operation.finished is None:
                 operation.fail(f"{operation.command} of {step.watcher} was superseded")
                 effects.append(self.operations.finish(operation, now, "superseded"))
+                effects.append(self.finished(operation, now))
         return joined(effects)
 
     def cancel(self, operation: Operation, by: str, now: float) -> Effects:
         """Do no more of an operation; what is done stays done, and a new configuration is undone."""
         watchers = [self.watchers[name] for name, line in self.lines.items()
                     if line.current is not None and line.current.operation is operation]
-        if operation.command == "reloadconfig":
+        if operation.command in CHANGING:
             operation.fail(f"cancelled by {by}")
             return joined([watcher.cancel(now, by) + self._check(watcher, now) for watcher in watchers])
         for line in self.lines.values():

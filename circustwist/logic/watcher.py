@@ -18,7 +18,7 @@ from ..model.errors import SpawnProblem
 from ..model.events import Event
 from ..model.inputs import Exited, Probed
 from ..model.stack import Watcher as Spec
-from . import durable, limits, restart
+from . import durable, killing, limits, restart
 from .demand import Demand
 from .past import Death, Past
 from .readiness import Sight, live
@@ -261,6 +261,7 @@ class Watcher:
         seat = self.seats.remove(worker)
         if not planned and seat is not None:
             effects += self._died(worker, seat, now, status)
+        effects += killing.gone(self, worker, now, status)
         how = f"{restart.reason(status)} after {now - worker.since:.1f} s{said}"
         effects += self._successorFailed(worker, how, now)
         return effects + self._settle(now)

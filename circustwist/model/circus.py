@@ -9,19 +9,14 @@ from collections.abc import Mapping
 from .settings import Settings
 from .stack import Socket, Watcher
 
-_ZMQ = "there is no ZeroMQ endpoint yet; use circustwist's own commands"
 _WEB = "there is no web console yet"
 _GONE = "Circus does not read it either"
 UNUSED: Mapping[type, Mapping[str, str]] = {
     Settings: {
-        "endpoint": _ZMQ, "pubsub_endpoint": _ZMQ, "stats_endpoint": _ZMQ, "multicast_endpoint": _ZMQ,
-        "endpoint_owner": "the control socket belongs to the user who runs the stack; see control_group",
-        "statsd": "there is no statistics process yet",
         "statsd_close_outputs": _GONE, "httpd_close_outputs": _GONE, "stream_backend": _GONE, "proc_name": _GONE,
         "httpd": _WEB, "httpd_host": _WEB, "httpd_port": _WEB,
-        "check_delay": "the end of a process is noticed at once, without looking for it",
         "loggerconfig": "Python's logging configuration is not read; see logoutput and loglevel",
-        "debug": "see loglevel", "debug_gc": "the garbage collector cannot be debugged",
+        "debug_gc": "the garbage collector cannot be debugged",
         "fqdn_prefix": "nothing is named after it",
         "use_papa": "sockets are always held by the supervisor", "papa_endpoint": "there is no papa",
     },

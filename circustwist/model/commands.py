@@ -14,7 +14,7 @@ import attrs
 
 from .errors import MessageError
 
-Kind: TypeAlias = Literal["text", "whole", "number", "boolean", "texts", "object"]
+Kind: TypeAlias = Literal["text", "whole", "number", "boolean", "texts", "object", "words"]
 Role: TypeAlias = Literal["viewer", "operator", "admin"]
 REQUIRED = object()
 """The default of an argument that has none."""
@@ -27,7 +27,8 @@ class Argument:
     """
     One argument of a command.
 
-    @ivar kind: its type; C{texts} is a list of text, C{object} a JSON object.
+    @ivar kind: its type; C{texts} is a list of text, C{object} a JSON object, C{words}
+        text or a list of text.
     @ivar default: what stands for it when it is left out; required if there
         is none.
     """
@@ -83,6 +84,12 @@ COMMANDS: tuple[Command, ...] = (
         "numprocesses": "the number", "watcher_name": "the one that was named"}),
     Command("numwatchers", "How many watchers there are.", answer={"numwatchers": "the number"}),
     Command("options", "The options of a watcher.", (_NAME,), answer={"options": "value by option"}),
+    Command("get", "Some options of a watcher.", (
+        _NAME, Argument("keys", "texts", "Options, e.g. numprocesses."),
+    ), answer={"options": "value by option"}),
+    Command("globaloptions", "The endpoints for Circus's own clients.", (
+        Argument("option", "text", "Only this one.", ""),
+    ), answer={"options": "value by option"}),
     Command("listsockets", "The sockets of the stack.", answer={
         "sockets": "fd, name, backlog and host, port or path of each, and how many connections wait"}),
     Command("start", "Start watchers.", (_ANY, _MATCH, _WAITING), "operator", True, _OPERATION),
@@ -102,6 +109,27 @@ COMMANDS: tuple[Command, ...] = (
         **_OPERATION, "numprocesses": "the new number"}),
     Command("decr", "Run fewer processes of a watcher.", (_NAME, _NB, _WAITING), "operator", True, {
         **_OPERATION, "numprocesses": "the new number"}),
+    Command("set", "Change options of a watcher, until the stack is stopped.", (
+        _NAME, Argument("options", "object", "Value by option."), _WAITING,
+    ), "operator", True, _OPERATION),
+    Command("add", "Add a watcher, until the stack is stopped.", (
+        Argument("name", "text", "What it is to be called."),
+        Argument("cmd", "text", "The program and its arguments."),
+        Argument("args", "words", "Further arguments.", ""),
+        Argument("options", "object", "Value by option.", {}),
+        Argument("start", "boolean", "Start it too.", False), _WAITING,
+    ), "admin", True, _OPERATION),
+    Command("rm", "Stop and remove a watcher, until the configuration is applied again.", (
+        _NAME, Argument("nostop", "boolean", "Refused; Circus leaves the processes without a supervisor.", False),
+        _WAITING,
+    ), "admin", True, _OPERATION),
+    Command("kill", "End processes of a watcher; others take their places.", (
+        _NAME,
+        Argument("pid", "whole", "Only this process.", 0),
+        Argument("wid", "whole", "Only the worker of this number.", 0),
+        Argument("signum", "text", "The signal that asks them to; stop_signal if there is none.", ""),
+        Argument("graceful_timeout", "number", "Seconds until they are killed.", None), _WAITING,
+    ), "operator", True, _OPERATION),
     Command("signal", "Signal the processes of a watcher, or one of them.", (
         _NAME,
         Argument("signum", "text", "The signal: a name or a number."),
@@ -134,6 +162,7 @@ _TYPES: Mapping[Kind, tuple[type | tuple[type, ...], str]] = {
     "boolean": (bool, "a valid boolean"),
     "texts": ((list, tuple), "a list of strings"),
     "object": (dict, "a valid object"),
+    "words": ((str, list, tuple), "a string or a list of strings"),
 }
 
 
@@ -154,7 +183,7 @@ def complete(command: Command, given: Mapping[str, Any]) -> dict[str, Any]:
             continue
         types, what = _TYPES[argument.kind]
         right = isinstance(value, types) and (argument.kind == "boolean" or not isinstance(value, bool))
-        if not right or (argument.kind == "texts" and not all(isinstance(v, str) for v in list(value))):
+        if not right or (isinstance(value, list | tuple) and not all(isinstance(v, str) for v in list(value))):
             raise MessageError(f"{argument.name!r} isn't {what}")
         found[argument.name] = value
     return found

@@ -97,10 +97,12 @@ class Who:
 
     @ivar name: as it is shown and logged, e.g. C{ann (uid 1000, amp)}.
     @ivar role: C{viewer}, C{operator}, C{admin}, or empty for none.
+    @ivar defines: whether they may, as admins, also say what is run.
     """
 
     name: str
     role: str = ""
+    defines: bool = True
 
 
 @attrs.frozen

@@ -75,6 +75,8 @@ KINDS: Mapping[Any, Json] = {
     values.dependencies: _text(),
     values.probe: _text(_PROBE),
     values.live: _text(_PROBE),
+    values.endpoint: _text("((tcp://.+:([0-9]{1,5}|[*]))|(ipc://[/@].*))?"),
+    values.multicast: _text("(udp://[0-9.]+:[0-9]{1,5})?"),
     values.alarm: _text(f"({_anyCase('exec')}:.+|{_anyCase('http', 'https')}://.+)?"),
 }
 """What each converter takes."""

@@ -38,6 +38,35 @@ class Settings:
     control_group: str = _option(
         values.text, "", "Group whose members may reach the control socket as operators.",
         live="restart", example="ops")
+    endpoint: str = _option(
+        values.endpoint, "", "Where Circus's own clients reach the stack, over ZeroMQ; without it they cannot.",
+        live="restart", example="tcp://127.0.0.1:5555")
+    pubsub_endpoint: str = _option(
+        values.endpoint, "", "Where Circus's clients hear of events; with an endpoint, tcp://127.0.0.1:5556.",
+        live="restart", example="tcp://127.0.0.1:5556")
+    stats_endpoint: str = _option(
+        values.endpoint, "", "Where circus-top and its like hear of statistics; they are taken while somebody listens.",
+        live="restart", example="tcp://127.0.0.1:5557")
+    statsd: bool = _option(
+        values.boolean, False, "Publish statistics, without a stats_endpoint at tcp://127.0.0.1:5557 (Circus).",
+        live="restart")
+    endpoint_owner: str = _option(
+        values.text, "", "User to whom ipc:// endpoints belong, and as whom alone add may run what it adds.",
+        live="restart", example="deploy")
+    endpoint_insecure: bool = _option(
+        values.boolean, False, "Let everybody on this host say by a tcp:// endpoint what is run; without it they "
+        "may do all the rest.", live="restart")
+    curve_secret_key_file: str = _option(
+        values.text, "", "File with the secret key of the endpoints, in Z85; zmq_curve(7).  Whoever comes in must have "
+        "a curve_key in a [user:NAME] section.", live="restart", example="/etc/shop/curve.key")
+    multicast_endpoint: str = _option(
+        values.multicast, "", "Group in which clients may ask for the endpoint.", live="restart",
+        example="udp://237.219.251.97:12027")
+    check_delay: float = _option(
+        values.seconds, 5.0, "Told to Circus's clients, which reckon with it; nothing else waits for it.", live="now",
+        unit="s", example="1")
+    debug: bool = _option(
+        values.boolean, False, "The same as loglevel = debug (Circus).", live="restart")
     shutdown_timeout: float | None = _option(
         values.seconds, None, "Longest time that stopping everything may take; then what is left is killed.",
         live="now", unit="s", example="8")

@@ -33,6 +33,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*(?:([kmgt])i?b?|b)?\Z", re.I)
 _VARIABLE = re.compile(r"\$\([\w.-]+\)|\(\([\w.-]+\)\)|\$WID\b")
 _TARGET = re.compile(r"//(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?([/?][!-~]*)?\Z")
+_ENDPOINT = re.compile(r"(\*|\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):(\d{1,5}|\*)\Z")
 _NAME = re.compile(r"[^/\x00-\x1f\x7f-\x9f]{1,64}\Z")
 
 
@@ -255,6 +256,26 @@ def live(value: str) -> str:
         raise ValueError(
             "tells once that a process is ready, not whether it still does its work; "
             "e.g. notify, http://HOST:PORT/PATH, tcp://HOST:PORT or exec:COMMAND")
+    return found
+
+
+def endpoint(value: str) -> str:
+    """An address of ZeroMQ: C{tcp://HOST:PORT} or C{ipc://PATH}; nothing stays nothing."""
+    found = value.strip()
+    kind, _, rest = found.partition("://")
+    port = rest.rpartition(":")[2]
+    right = (kind == "ipc" and rest.startswith(("/", "@"))) or (
+        kind == "tcp" and _ENDPOINT.match(rest) is not None and (port == "*" or int(port) < 65536))
+    if found and not right:
+        raise ValueError("is no endpoint; e.g. tcp://127.0.0.1:5555 or ipc:///run/shop/circus")
+    return found
+
+
+def multicast(value: str) -> str:
+    """An address to be discovered at: C{udp://GROUP:PORT}; nothing stays nothing."""
+    found = value.strip()
+    if found and not re.match(r"udp://(22[4-9]|23\d)(\.\d{1,3}){3}:\d{1,5}\Z", found):
+        raise ValueError("is no group to be found in; e.g. udp://237.219.251.97:12027")
     return found
 
 
