@@ -8,7 +8,9 @@ documentation is built, so that it cannot differ from what the program does.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from circustwist.cli.main import cli
@@ -18,6 +20,10 @@ from circustwist.model.commands import COMMANDS, Argument, Command
 from circustwist.model.convert import RLIMITS
 from circustwist.model.reference import SECTIONS, Entry, entries, streamEntries
 from circustwist.model.streams import STREAMS
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.faults.rows import MISSING, PARTS, rows
 
 TITLES = {"watcher": "[watcher:NAME]", "socket": "[socket:NAME]", "circus": "[circus]"}
 MACHINES = {"worker": (worker.MACHINE, worker.Inputs), "watcher": (machine.MACHINE, watcher.Inputs)}
@@ -171,11 +177,28 @@ def sentence(method: Callable[..., Any]) -> str:
     return text
 
 
+# Faults
+
+
+def faults() -> str:
+    """Every fault of the catalogue, part by part, with the test that shows what happens."""
+    lines: list[str] = []
+    for part, (title, _, _) in PARTS.items():
+        lines += heading(f"{part}. {title}", "-")
+        shown = [(row.id, plain(row.fault), plain(row.expected), literal(row.test)) for row in rows()
+                 if row.id[0] == part]
+        if shown:
+            lines += table([("", "Fault", "What happens", "Test"), *shown], "6 28 36 30")
+        lines += [f"{id}: no test, {plain(why)}\n" for id, why in MISSING.items() if id[0] == part]
+    return "\n".join(lines)
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "circus-options": options,
     "circus-commands": commands,
     "circus-worker": lambda: states("worker"),
     "circus-watcher": lambda: states("watcher"),
+    "circus-faults": faults,
 }
 """The text that stands for each directive."""
 

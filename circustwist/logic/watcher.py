@@ -319,6 +319,8 @@ class Watcher:
         if worker is None:
             return NOTHING
         if timer.kind == "grace":
+            if worker.state == "killing":
+                self.past.problem = f"{worker.names} cannot be killed: it is frozen, or waits in the kernel"
             return worker.inputs.graceExpired(now)
         return self.replace(worker, f"max_age of {self.spec.max_age:g} s", now)
 

@@ -21,6 +21,9 @@ from . import durable
 from .lookup import ignore, remembering
 from .restart import code, reason
 
+DEADLY = 2.0
+"""Seconds after which it is told that SIGKILL does not end a process: it is frozen, or waits in the kernel."""
+
 
 @attrs.frozen
 class Ending:
@@ -195,7 +198,13 @@ def _hurry(inputs: Inputs, worker: Worker, now: float, ending: Ending) -> Effect
 def _kill(inputs: Inputs, worker: Worker, now: float) -> Effects:
     worker.state = "killing"
     whom: Whom = "process" if worker.ending and worker.ending.killMode == "process" else "tree"
-    return (Signal(worker.names.id, signal.SIGKILL, whom), worker.event("kill", signum=int(signal.SIGKILL)))
+    killed = worker.event("kill", signum=int(signal.SIGKILL))
+    return (Signal(worker.names.id, signal.SIGKILL, whom), killed, Wake(worker.timer(), now + DEADLY))
+
+
+@_killing.upon(Inputs.graceExpired).loop()
+def _unkillable(inputs: Inputs, worker: Worker, now: float) -> Effects:
+    return (worker.event("unkillable"),)
 
 
 @_starting.upon(Inputs.exited).to(_gone)
@@ -214,7 +223,7 @@ ignore(_cancelled, Inputs.begin, Inputs.proved, Inputs.stop, Inputs.graceExpired
 ignore(_starting, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.graceExpired)
 ignore(_ready, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.graceExpired)
 ignore(_stopping, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved)
-ignore(_killing, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.stop, Inputs.graceExpired)
+ignore(_killing, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.stop)
 ignore(_gone, Inputs.begin, Inputs.spawned, Inputs.refused, Inputs.proved, Inputs.stop, Inputs.graceExpired,
        Inputs.exited)
 

@@ -77,12 +77,13 @@ class Process:
     def signal(self, signum: int, whom: str) -> None:
         if self._fd < 0:
             return
-        if whom == "children":
-            for child in kernel.children(self.pid):
-                trees.signalChild(child, self.pid, signum)
-            return
         with suppress(ProcessLookupError):
-            if whom == "tree":
+            # The number of one that is not our child may be somebody else's by now, whose children are none of ours.
+            signal.pidfd_send_signal(self._fd, 0)
+            if whom == "children":
+                for child in kernel.children(self.pid):
+                    trees.signalChild(child, self.pid, signum)
+            elif whom == "tree":
                 self._keeper.tree.signal(self, signum)
                 kernel.signalGroup(self.pid, self._fd, signum)
             else:

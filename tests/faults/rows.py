@@ -1,0 +1,161 @@
+"""
+The catalogue of faults: its parts, and the rows that the tests declare.
+
+Rows are read from the sources of the tests, so that nothing is imported for it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+PARTS = {
+    "A": ("The child", 1, 22),
+    "B": ("Spawning", 23, 34),
+    "C": ("Logs and pipes", 35, 46),
+    "D": ("Sockets", 47, 55),
+    "E": ("Configuration", 56, 64),
+    "F": ("The control plane", 65, 76),
+    "G": ("Clock, signals, host", 77, 88),
+    "H": ("The supervisor itself", 89, 97),
+    "I": ("Hooks, plugins, web", 98, 102),
+}
+"""The title, the first and the last number of each part."""
+
+
+@attrs.frozen
+class Row:
+    """
+    One row.
+
+    @ivar id: the part's letter and the fault's number, e.g. A1.
+    @ivar fault: what goes wrong.
+    @ivar expected: what happens then.
+    @ivar test: the module and the name of the test that shows it.
+    """
+
+    id: str
+    fault: str
+    expected: str
+    test: str
+
+
+def row(id: str, fault: str, expected: str) -> Callable[[Any], Any]:
+    """Declare that a test is a row of the catalogue; the words are all its documentation."""
+
+    def declared(test: Any) -> Any:
+        assert test.__name__.startswith(f"test_{id}_"), test.__name__
+        test.__doc__ = f"{id} {fault}: {expected}"
+        return test
+
+    return declared
+
+
+def identifiers() -> list[str]:
+    """Every id, in order."""
+    return [f"{part}{number}" for part, (_, first, last) in PARTS.items() for number in range(first, last + 1)]
+
+
+def rows() -> list[Row]:
+    """Every row that a test declares, in the catalogue's order."""
+    found = [each for path in Path(__file__).parent.glob("test_*.py") for each in _declared(path)]
+    return sorted(found, key=lambda each: int(each.id[1:]))
+
+
+def _declared(path: Path) -> Iterator[Row]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        for decorator in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+            if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") == "row":
+                words = [ast.literal_eval(argument) for argument in decorator.args]
+                yield Row(*words, test=f"{path.stem}.{node.name}")
+
+
+MISSING: dict[str, str] = {
+    "A17": "not written yet",
+    "A18": "not written yet",
+    "B23": "not written yet",
+    "B24": "not written yet",
+    "B25": "not written yet",
+    "B26": "not written yet",
+    "B27": "not written yet",
+    "B28": "not written yet",
+    "B29": "not written yet",
+    "B30": "not written yet",
+    "B31": "not written yet",
+    "B32": "not written yet",
+    "B33": "not written yet",
+    "B34": "not written yet",
+    "C35": "not written yet",
+    "C36": "not written yet",
+    "C37": "not written yet",
+    "C38": "not written yet",
+    "C39": "not written yet",
+    "C40": "not written yet",
+    "C41": "not written yet",
+    "C42": "not written yet",
+    "C43": "not written yet",
+    "C44": "not written yet",
+    "C45": "not written yet",
+    "C46": "not written yet",
+    "D47": "not written yet",
+    "D48": "not written yet",
+    "D49": "not written yet",
+    "D50": "not written yet",
+    "D51": "not written yet",
+    "D52": "not written yet",
+    "D53": "not written yet",
+    "D54": "not written yet",
+    "D55": "not written yet",
+    "E56": "not written yet",
+    "E57": "not written yet",
+    "E58": "not written yet",
+    "E59": "not written yet",
+    "E60": "not written yet",
+    "E61": "not written yet",
+    "E62": "not written yet",
+    "E63": "not written yet",
+    "E64": "not written yet",
+    "F65": "not written yet",
+    "F66": "not written yet",
+    "F67": "not written yet",
+    "F68": "not written yet",
+    "F69": "not written yet",
+    "F70": "not written yet",
+    "F71": "not written yet",
+    "F72": "not written yet",
+    "F73": "not written yet",
+    "F74": "not written yet",
+    "F75": "not written yet",
+    "F76": "not written yet",
+    "G77": "not written yet",
+    "G78": "not written yet",
+    "G79": "not written yet",
+    "G80": "not written yet",
+    "G81": "not written yet",
+    "G82": "not written yet",
+    "G83": "not written yet",
+    "G84": "not written yet",
+    "G85": "not written yet",
+    "G86": "not written yet",
+    "G87": "not written yet",
+    "G88": "not written yet",
+    "H89": "not written yet",
+    "H90": "not written yet",
+    "H91": "not written yet",
+    "H92": "not written yet",
+    "H93": "not written yet",
+    "H94": "not written yet",
+    "H95": "not written yet",
+    "H96": "not written yet",
+    "H97": "not written yet",
+    "I98": "not written yet",
+    "I99": "not written yet",
+    "I100": "not written yet",
+    "I101": "not written yet",
+    "I102": "not written yet",
+}
+"""Rows of the catalogue that no test shows yet, and why."""
