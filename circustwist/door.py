@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -24,10 +25,16 @@ class Door:
 
     _log = Logger(namespace="circustwist")
 
-    def __init__(self, reactor: Any, rundir: RuntimeDir, factory: ControlFactory) -> None:
+    def __init__(
+        self, reactor: Any, rundir: RuntimeDir, factory: ControlFactory, everybody: Callable[[], bool]
+    ) -> None:
+        """
+        @param everybody: whether every user of the host may connect, and is recognised then.
+        """
         self._reactor = reactor
         self._rundir = rundir
         self._factory = factory
+        self._everybody = everybody
         self._port: IListeningPort | None = None
         self._watch: inotify.INotify | None = None
 
@@ -55,6 +62,13 @@ class Door:
             rundir.controlPath, self._factory, backlog=BACKLOG, mode=rundir.controlMode)
         if rundir.controlGroup >= 0:
             os.chown(rundir.controlPath, -1, rundir.controlGroup)
+        self.admit()
+
+    def admit(self) -> None:
+        """Let everybody connect, or only the owner and the group."""
+        if self._port is not None:
+            with suppress(OSError):
+                self._rundir.admit(self._everybody())
 
     def _deleted(self, watch: object, path: FilePath[bytes], mask: int) -> None:
         if self._port is None or os.fsdecode(path.path) != self._rundir.controlPath or path.exists():

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
-from .control.amp import ControlFactory, peer
+from .control.amp import ControlFactory
+from .control.peer import peer
 from .door import Door
+from .model.events import Occurrence
+from .model.stack import Stack
 from .preparation import Prepared
 from .system.steering import LocalSteering
 
@@ -20,11 +24,18 @@ class Faces:
     @ivar steering: how the supervisor is steered.
     """
 
-    def __init__(self, reactor: Any, prepared: Prepared, steering: LocalSteering) -> None:
+    def __init__(
+        self, reactor: Any, prepared: Prepared, steering: LocalSteering, stack: Callable[[], Stack]
+    ) -> None:
+        """
+        @param stack: the configuration that is in force.
+        """
         self._reactor = reactor
         self._prepared = prepared
         self.steering = steering
+        self._stack = stack
         self._control: Door | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
 
     @property
     def opened(self) -> bool:
@@ -39,12 +50,24 @@ class Faces:
         """
         rundir = self._prepared.rundir
         groups = [rundir.controlGroup] if rundir.controlGroup >= 0 else []
-        self._control = Door(self._reactor, rundir, ControlFactory(self.steering, peer(os.getuid(), groups)))
+        identify = peer(os.getuid(), groups, lambda: self._stack().users)
+        self._control = Door(self._reactor, rundir, ControlFactory(self.steering, identify), self._everybody)
         self._control.open()
         rundir.claim(self._prepared.stack.path)
+        self._unsubscribe = self.steering.subscribe(self._happened)
+
+    def _happened(self, occurrence: Occurrence) -> None:
+        """Each end of an operation may have brought other users."""
+        if occurrence.event.name == "operation" and self._control is not None:
+            self._control.admit()
+
+    def _everybody(self) -> bool:
+        """Whether people are recognised at the control socket who need not be of its group."""
+        return any(user.uid or user.group for user in self._stack().users)
 
     def close(self) -> None:
         """Let nobody in any more, and end every connection when what is written has gone out."""
+        self._unsubscribe()
         if self._control is not None:
             self._control.close()
             self._control = None

@@ -138,7 +138,7 @@ class Supervisor(Service):
         self._since = earlier.since if earlier else clock.seconds()
         about = About(os.getpid(), __version__, self._since, prepared.sockets.describe)
         self.interpreter = Interpreter(Requests(arbiter, about).handle, self._world, Doorbell(host.reactor))
-        self.faces = Faces(host.reactor, prepared, LocalSteering(self.interpreter, publisher))
+        self.faces = Faces(host.reactor, prepared, LocalSteering(self.interpreter, publisher), lambda: arbiter.stack)
         self._alarm = Alarm(host.reactor, clock, self._spawner, planner.plain, lambda name: arbiter.stack.watcher(name))
         publisher.subscribe(self._alarm.hear)
         publisher.subscribe(Announcer(arbiter, clock, guide(prepared, host.screen)).hear)

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.faults.rows import MISSING, PARTS, rows
 
-TITLES = {"watcher": "[watcher:NAME]", "socket": "[socket:NAME]", "circus": "[circus]"}
+TITLES = {"watcher": "[watcher:NAME]", "socket": "[socket:NAME]", "circus": "[circus]", "user": "[user:NAME]"}
 MACHINES = {"worker": (worker.MACHINE, worker.Inputs), "watcher": (machine.MACHINE, watcher.Inputs)}
 IGNORED = "returns("
 """How Automat names what a transition does that only returns a constant."""

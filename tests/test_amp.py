@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
-import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -345,49 +343,3 @@ class EventTests(Base):
         self.send("events")
         self.server.connectionLost(amp.Failure(Exception("gone")))
         self.assertEqual(self.steering.listeners, [])
-
-
-class PeerTests(SynchronousTestCase):
-    """Tests of who is at the other end."""
-
-    def who(self, uid: int, groups: Sequence[int] = ()) -> Who:
-        """Who this process is for a supervisor of that uid."""
-        ours, theirs = socket.socketpair()
-        self.addCleanup(ours.close)
-        self.addCleanup(theirs.close)
-
-        class Transport:
-            """A transport of that socket."""
-
-            def getHandle(self) -> socket.socket:
-                """The socket."""
-                return ours
-
-        return amp.peer(uid, groups)(Transport())
-
-    def test_owner(self) -> None:
-        """The owner of the supervisor is an admin."""
-        self.assertEqual(self.who(os.getuid()), Who(f"uid {os.getuid()} (amp)", "admin"))
-
-    def test_others(self) -> None:
-        """A member of the control group is an operator; anybody else has no role."""
-        credentials = {socket.SO_PEERCRED: struct.pack("iII", 7, 1001, 50), 59: struct.pack("II", 60, 61)}
-
-        class Handle:
-            """The socket of a peer with uid 1001 and groups 50, 60 and 61."""
-
-            def getsockopt(self, level: int, option: int, size: int) -> bytes:
-                """What the kernel would say."""
-                return credentials[option]
-
-            getHandle = lambda self: self  # noqa: E731 - it is its own transport
-
-        roles = [amp.peer(1000, groups)(Handle()).role for groups in ((50,), (9, 61), (9,), ())]
-        self.assertEqual(roles, ["operator", "operator", "", ""])
-
-    def test_groups(self) -> None:
-        """The kernel tells the groups of the peer."""
-        ours, theirs = socket.socketpair()
-        self.addCleanup(ours.close)
-        self.addCleanup(theirs.close)
-        self.assertEqual(set(amp._groups(ours)), set(os.getgroups()))

@@ -37,9 +37,9 @@ STANDALONE = {
 """Modules that run without any package but the standard library, and what they import besides it."""
 
 PURE = frozenset((
-    "__future__", "bisect", "collections", "collections.abc", "difflib", "enum", "errno", "fnmatch", "functools",
-    "hashlib", "heapq", "itertools", "json", "math", "operator", "posixpath", "re", "shlex", "signal", "string",
-    "textwrap", "typing",
+    "__future__", "base64", "binascii", "bisect", "collections", "collections.abc", "difflib", "enum", "errno",
+    "fnmatch", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "posixpath", "re", "shlex",
+    "signal", "string", "textwrap", "typing",
     "attrs", "automat", "zope.interface",
 ))
 """What the two lower floors may import besides each other."""

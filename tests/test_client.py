@@ -14,8 +14,9 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.test import iosim
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from circustwist.control.amp import ControlFactory, peer
+from circustwist.control.amp import ControlFactory
 from circustwist.control.client import Client, connect
+from circustwist.control.peer import peer
 from circustwist.model.errors import Conflict, InternalError, MessageError, NotFound
 
 from .test_amp import ADMIN, FakeSteering

@@ -286,6 +286,7 @@ def examined(path: str, environ: Mapping[str, str]) -> tuple[Stack, list[str], l
     errors = [str(problem) for problem in reading.errors]
     runs = any(found.ini == reading.stack.path for found in stacks(environ))
     errors += [str(problem) for problem in missing(reading.stack, environ)]
+    errors += [str(problem) for problem in _strangers(reading.stack)]
     errors += [] if runs else list(_sockets(reading.stack))
     return reading.stack, errors, [f"{problem} (warning)" for problem in reading.warnings]
 
@@ -296,6 +297,20 @@ def missing(stack: Stack, environ: Mapping[str, str]) -> Iterator[Problem]:
         for option, text in _lacks(watcher, stack, environ):
             title = f"watcher:{watcher.name}"
             yield Problem(stack.origins.get((title, option), watcher.place), title, option, text)
+
+
+def _strangers(stack: Stack) -> Iterator[Problem]:
+    """Users and groups that the host does not know, though people are to be recognised by them."""
+    import grp
+    import pwd
+
+    for user in stack.users:
+        for option, text, known in (("uid", user.uid, pwd.getpwnam), ("group", user.group, grp.getgrnam)):
+            if text and not text.isdigit() and not _known(known, text):
+                what = "user" if option == "uid" else "group"
+                title = f"user:{user.name}"
+                place = stack.origins.get((title, option), user.place)
+                yield Problem(place, title, option, f"there is no {what} {text}")
 
 
 def _program(watcher: Watcher, stack: Stack, environ: Mapping[str, str]) -> str:

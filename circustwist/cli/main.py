@@ -19,7 +19,7 @@ from .. import __version__
 from ..control.blocking import ControlError
 from ..control.boxes import BoxError
 from ..model.commands import COMMANDS, TABLE, Command
-from . import find, setting
+from . import find, passwd, setting
 from .find import Session
 from .known import KNOWN, plainly
 from .local import LOCAL
@@ -64,6 +64,7 @@ for _command in COMMANDS:
     cli.add_command(built(_command))
 for _alias, _name in (("sockets", "listsockets"), ("apply", "reloadconfig"), ("reexec", "upgrade")):
     cli.add_command(built(TABLE[_name]), _alias)
+assert passwd.passwd in LOCAL
 for _local in LOCAL:
     cli.add_command(_local)
 

@@ -11,10 +11,8 @@ from __future__ import annotations
 import json
 import math
 import os
-import socket
-import struct
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -145,40 +143,6 @@ def argumentsIn(command: Command, box: Mapping[bytes, bytes]) -> dict[str, Any]:
             except (ValueError, TypeError, RecursionError):
                 given[name.decode("ascii")] = box[name]
     return complete(command, given)
-
-
-def peer(uid: int, groups: Collection[int] = ()) -> Callable[[Any], Who]:
-    """
-    Who is at the other end of a UNIX socket, by the kernel's word at the time
-    of connect(2); SO_PEERCRED and SO_PEERGROUPS, unix(7).
-
-    @param uid: whose supervisor this is; it and root are admins.
-    @param groups: whose members are operators.
-    @return: from a transport to who it is.
-    """
-
-    def identify(transport: Any) -> Who:
-        handle = transport.getHandle()
-        _, peerUid, gid = struct.unpack("iII", handle.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        name = f"uid {peerUid} (amp)"
-        if peerUid in (0, uid):
-            return Who(name, "admin")
-        return Who(name, "operator" if groups and not {gid, *_groups(handle)}.isdisjoint(groups) else "")
-
-    return identify
-
-
-_SO_PEERGROUPS = 59
-
-
-def _groups(handle: socket.socket) -> tuple[int, ...]:
-    """The peer's supplementary groups."""
-    # NGROUPS_MAX is 65536 on Linux; getsockopt(2) of Python takes at most 1024 bytes.
-    try:
-        found = handle.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 1024)
-    except OSError:
-        return ()
-    return struct.unpack(f"{len(found) // 4}I", found)
 
 
 @attrs.define(eq=False)
@@ -380,7 +344,7 @@ class ControlFactory(Factory):
 
     def __init__(self, steering: Steering, identify: Callable[[Any], Who]) -> None:
         """
-        @param identify: from a transport to who is at its other end; see L{peer}.
+        @param identify: from a transport to who is at its other end; see L{peer<circustwist.control.peer.peer>}.
         """
         self.connections: set[Server] = set()
         self._steering = steering

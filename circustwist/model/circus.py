@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from .settings import Settings
 from .stack import Socket, Watcher
+from .users import User
 
 _WEB = "there is no web console yet"
 _GONE = "Circus does not read it either"
@@ -20,6 +21,7 @@ UNUSED: Mapping[type, Mapping[str, str]] = {
         "fqdn_prefix": "nothing is named after it",
         "use_papa": "sockets are always held by the supervisor", "papa_endpoint": "there is no papa",
     },
+    User: {},
     Socket: {"proto": "the protocol follows from the type of the socket"},
     Watcher: {
         "executable": "Circus ignores it too; cmd names the program",

@@ -14,8 +14,9 @@ from .reading import DEFAULT, Entry, Findings, Scope, Section, shown
 from .settings import Settings
 from .stack import Socket, Watcher
 from .streams import OUTPUTS, STREAMS, FileStream
+from .users import User
 
-_DECLARING = (Settings, Socket, Watcher, *STREAMS.values())
+_DECLARING = (Settings, Socket, Watcher, User, *STREAMS.values())
 OPTIONS: Mapping[type, Mapping[str, tuple[Option, Any]]] = {
     cls: {name: (option, default) for name, option, default in options(cls)} for cls in _DECLARING
 }
@@ -39,6 +40,7 @@ NO_VARIABLE = "there is no such variable in the environment"
 _CANDIDATES: Mapping[type, tuple[str, ...]] = {
     Settings: (*OPTIONS[Settings], *UNUSED[Settings], *INCLUDES),
     Socket: tuple(OPTIONS[Socket]),
+    User: tuple(OPTIONS[User]),
     Watcher: (
         *OPTIONS[Watcher],
         *(f"rlimit_{name}" for name in RLIMITS),

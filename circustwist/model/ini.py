@@ -23,12 +23,13 @@ from .settings import Settings
 from .stack import Socket, Stack, Watcher
 from .streaming import stream
 from .streams import OUTPUTS
+from .users import User
 
 LONGEST_COMMAND = 128 * 1024
 """Characters; execve(2) takes no word that is longer."""
 
 _PLAIN_HEADS = ("circus", "env")
-_NAMED_HEADS = ("watcher", "socket", "env", "plugin")
+_NAMED_HEADS = ("watcher", "socket", "env", "plugin", "user")
 _QUOTE = re.compile(r"['\"\\]")
 
 
@@ -103,6 +104,17 @@ class _Reader:
             self._converter.unknown(section, Socket, section.entries.values())
             self._converter.obey(section, socket, rules.SOCKET)
         return found
+
+    def users(self) -> tuple[User, ...]:
+        """The C{[user:NAME]} sections."""
+        found = []
+        for section, name in self._converter.named("user"):
+            user = User(name, section.place, **self._converter.given(section, User, self._environments.common))
+            self._converter.unknown(section, User, section.entries.values())
+            self._converter.obey(section, user, rules.USER)
+            found.append(user)
+        rules.users(found, self._sections, self._findings)
+        return tuple(found)
 
     def watchers(self, sockets: Mapping[str, Socket]) -> list[Watcher]:
         """The C{[watcher:NAME]} sections."""
@@ -202,7 +214,7 @@ def read(
     reader.strangers()
     settings = reader.settings(path)
     sockets = reader.sockets()
-    watchers = reader.watchers(sockets)
+    watchers, users = reader.watchers(sockets), reader.users()
     if path in findings.files and not watchers:
         findings.warn(Entry("", "", "", Place(path)), "there is no watcher; e.g. [watcher:web]")
     stack = Stack(
@@ -210,5 +222,6 @@ def read(
         tuple(sorted(watchers, key=lambda watcher: watcher.name)),
         tuple(sorted(sockets.values(), key=lambda socket: socket.name)),
         {(title, key): entry.place for title, section in sections.items() for key, entry in section.entries.items()},
+        users,
     )
     return Reading(stack, findings.problems)

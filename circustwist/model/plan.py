@@ -14,12 +14,16 @@ import attrs
 from .option import Live, options
 from .settings import Settings
 from .stack import Socket, Stack, Watcher
+from .users import User
 
 Action: TypeAlias = Literal["add", "remove", "now", "reload", "replace", "restart"]
 """What is done: C{now} without touching a process, C{reload} process by process,
 C{replace} a socket by another one, C{restart} only with the supervisor itself."""
 
 SECRET = frozenset(("env",))
+_HIDDEN = frozenset(("password_hash",))
+"""Options of which is only told that they differ."""
+
 _DERIVED: tuple[tuple[str, Live], ...] = (
     ("env", "reload"), ("rlimits", "reload"), ("extra", "now"), ("stdout_stream", "now"), ("stderr_stream", "now"))
 """What a watcher has besides its options, and when a change of it takes effect."""
@@ -44,9 +48,9 @@ class Change:
 @attrs.frozen
 class Item:
     """
-    What happens to one watcher, socket or setting.
+    What happens to one watcher, socket, user or setting.
 
-    @ivar kind: C{watcher}, C{socket} or C{circus}.
+    @ivar kind: C{watcher}, C{socket}, C{user} or C{circus}.
     @ivar why: what else than its own options is the reason.
     """
 
@@ -89,14 +93,15 @@ def compare(old: Stack, new: Stack) -> Plan:
     """What it takes to get from one configuration to another."""
     sockets = tuple(_sockets(old, new))
     moved = {item.name for item in sockets if item.action in ("replace", "remove")}
-    return Plan(old, new, (*_settings(old, new), *sockets, *_watchers(old, new, moved)))
+    return Plan(old, new, (*_settings(old, new), *_users(old, new), *sockets, *_watchers(old, new, moved)))
 
 
 def _changes(cls: type, old: Any, new: Any) -> Iterator[Change]:
     for name, option, _ in options(cls):
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
-            yield Change(name, _text(before), _text(after), option.live)
+            texts = ("", "") if name in _HIDDEN else (_text(before), _text(after))
+            yield Change(name, *texts, option.live)
 
 
 def _text(value: object) -> str:
@@ -106,6 +111,17 @@ def _text(value: object) -> str:
 def _settings(old: Stack, new: Stack) -> Iterator[Item]:
     for change in _changes(Settings, old.settings, new.settings):
         yield Item("circus", change.option, "now" if change.live == "now" else "restart", (change,))
+
+
+def _users(old: Stack, new: Stack) -> Iterator[Item]:
+    before, after = ({user.name: user for user in stack.users} for stack in (old, new))
+    for name in sorted(before | after):
+        if name not in before:
+            yield Item("user", name, "add")
+        elif name not in after:
+            yield Item("user", name, "remove")
+        elif changes := tuple(_changes(User, before[name], after[name])):
+            yield Item("user", name, "now", changes)
 
 
 def _sockets(old: Stack, new: Stack) -> Iterator[Item]:

@@ -14,8 +14,9 @@ from .option import Option, options
 from .settings import Settings
 from .stack import Socket, Watcher
 from .streams import OUTPUTS, STREAMS
+from .users import User
 
-SECTIONS: Mapping[str, type] = {"watcher": Watcher, "socket": Socket, "circus": Settings}
+SECTIONS: Mapping[str, type] = {"watcher": Watcher, "socket": Socket, "circus": Settings, "user": User}
 """The class that declares the options, by the first word of a section's title."""
 
 _CHANGES = {"now": "at once", "reload": "for new workers", "restart": "at the next start"}

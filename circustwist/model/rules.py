@@ -9,6 +9,7 @@ from .naming import LONGEST_SOCKET_PATH
 from .needs import circles, needs
 from .reading import Findings, Section
 from .stack import Watcher
+from .users import User
 
 Rule: TypeAlias = tuple[str, Callable[[Any], bool], str]
 """The option to blame, whether the rule is broken, and what to say then."""
@@ -31,6 +32,26 @@ SOCKET: tuple[Rule, ...] = (
     ("path", lambda socket: len(socket.path.encode(errors="replace")) > LONGEST_SOCKET_PATH,
      f"is longer than {LONGEST_SOCKET_PATH} bytes; unix(7)"),
 )
+
+
+USER: tuple[Rule, ...] = (
+    ("", lambda user: not user.ways, "nobody can be recognised by it; give it a uid, group, cert, curve_key or "
+     "password_hash"),
+)
+
+
+def users(found: Iterable[User], sections: Mapping[str, Section], findings: Findings) -> None:
+    """
+    Tell of users that are recognised by the same.
+
+    @param sections: by title.
+    """
+    first: dict[tuple[str, str], User] = {}
+    for user in found:
+        for way in user.ways:
+            other = first.setdefault(way, user)
+            if other is not user and way[0] != "password_hash":
+                findings.fatal(sections[f"user:{user.name}"].at(way[0]), f"is that of [user:{other.name}] too")
 
 
 def dependencies(watchers: Iterable[Watcher], sections: Mapping[str, Section], findings: Findings) -> None:

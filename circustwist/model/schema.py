@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from . import values
+from . import keys, values
 from .circus import UNUSED
 from .convert import RLIMITS
 from .option import Option, options
@@ -21,6 +21,7 @@ from .reference import changes
 from .settings import Settings
 from .stack import Socket, Watcher
 from .streams import OUTPUTS, STREAMS
+from .users import User
 
 Json: TypeAlias = dict[str, Any]
 
@@ -77,6 +78,9 @@ KINDS: Mapping[Any, Json] = {
     values.live: _text(_PROBE),
     values.endpoint: _text("((tcp://.+:([0-9]{1,5}|[*]))|(ipc://[/@].*))?"),
     values.multicast: _text("(udp://[0-9.]+:[0-9]{1,5})?"),
+    keys.curveKey: _text(r"([!-~]{40}|[0-9A-Fa-f]{64})"),
+    keys.fingerprint: _text(f"({_anyCase('sha256')}:)?([0-9A-Fa-f]{{2}}:?){{32}}"),
+    keys.passwordHash: _text("scrypt(:[A-Za-z0-9_=-]+){5}"),
     values.alarm: _text(f"({_anyCase('exec')}:.+|{_anyCase('http', 'https')}://.+)?"),
 }
 """What each converter takes."""
@@ -124,6 +128,10 @@ def _socket() -> Json:
     return {"type": "object", "properties": {**_of(Socket), **_unused(Socket)}, "additionalProperties": False}
 
 
+def _user() -> Json:
+    return {"type": "object", "properties": _of(User), "additionalProperties": False}
+
+
 def _watcher() -> Json:
     """A watcher may have options of its own, and needs a program."""
     found: Json = _of(Watcher)
@@ -149,10 +157,10 @@ def document() -> Json:
             "circus": {"$ref": "#/$defs/circus"}, "env": {"$ref": "#/$defs/env"},
             "DEFAULT": {"type": "object", "description": "What holds in every section."}},
         "patternProperties": {
-            f"^{head}:.": {"$ref": f"#/$defs/{head}"} for head in ("watcher", "socket", "env", "plugin")},
+            f"^{head}:.": {"$ref": f"#/$defs/{head}"} for head in ("watcher", "socket", "env", "plugin", "user")},
         "additionalProperties": False,
         "$defs": {
-            "circus": _circus(), "watcher": _watcher(), "socket": _socket(), "env": environment,
+            "circus": _circus(), "watcher": _watcher(), "socket": _socket(), "user": _user(), "env": environment,
             "plugin": {"type": "object", "deprecated": True, "description": "No effect: there are no plugins yet."},
         },
     }

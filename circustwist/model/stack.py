@@ -1,7 +1,7 @@
 """
 What an ini file says, as frozen values, and the table of every option.
 
-The fields of L{Settings}, L{Watcher} and L{Socket} that carry an L{Option} in
+The fields of L{Settings}, L{Watcher}, L{Socket} and L{User} that carry an L{Option} in
 their metadata are the only declaration of the options there are: the reader,
 C{circustwist help}, the documentation and the plan of a reload follow them.
 Their names are the ini's, so they are in snake_case.
@@ -19,6 +19,7 @@ from .errors import Place
 from .option import option as _option
 from .settings import Settings
 from .streams import NO_STREAM, Stream
+from .users import User
 
 
 @attrs.frozen
@@ -272,6 +273,7 @@ class Stack:
     @ivar watchers: sorted by name, as Circus does; this breaks ties of priority.
     @ivar sockets: sorted by name.
     @ivar origins: where each option stands, by section title and option.
+    @ivar users: in the order of the files.
     """
 
     name: str
@@ -280,6 +282,7 @@ class Stack:
     watchers: tuple[Watcher, ...] = ()
     sockets: tuple[Socket, ...] = ()
     origins: Mapping[tuple[str, str], Place] = attrs.field(factory=dict, hash=False, eq=False, repr=False)
+    users: tuple[User, ...] = ()
 
     def watcher(self, name: str) -> Watcher | None:
         """The watcher of that name, in any case of letters."""

@@ -136,6 +136,19 @@ class RuntimeDir:
         """The log unless another is configured; empty if there can be none."""
         return self._in("log")
 
+    def admit(self, everybody: bool) -> None:
+        """
+        Say who may connect to the control socket; who it is, is asked then.
+
+        @param everybody: every user of the host, not only the owner and C{controlGroup}.
+        @raise OSError: if its permissions cannot be changed.
+        """
+        if not self.directory:
+            return
+        grouped = 0o700 if self.controlGroup < 0 else 0o710
+        os.chmod(self._in("private"), 0o711 if everybody else grouped)
+        os.chmod(self.controlPath, 0o666 if everybody else self.controlMode)
+
     def claim(self, ini: str) -> None:
         """
         Say who runs here; to be called again after a fork.
