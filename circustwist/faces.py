@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from . import endpoints
 from .control.amp import ControlFactory
 from .control.peer import peer
 from .door import Door
@@ -13,6 +14,9 @@ from .model.events import Occurrence
 from .model.stack import Stack
 from .preparation import Prepared
 from .system.steering import LocalSteering
+
+if TYPE_CHECKING:
+    from .control.zmq import Endpoints
 
 
 class Faces:
@@ -35,6 +39,7 @@ class Faces:
         self.steering = steering
         self._stack = stack
         self._control: Door | None = None
+        self._circus: Endpoints | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
 
     @property
@@ -55,6 +60,7 @@ class Faces:
         self._control.open()
         rundir.claim(self._prepared.stack.path)
         self._unsubscribe = self.steering.subscribe(self._happened)
+        self._circus = endpoints.open(self._reactor, self._stack, self.steering)
 
     def _happened(self, occurrence: Occurrence) -> None:
         """Each end of an operation may have brought other users."""
@@ -71,3 +77,6 @@ class Faces:
         if self._control is not None:
             self._control.close()
             self._control = None
+        if self._circus is not None:
+            self._circus.close()
+            self._circus = None

@@ -256,6 +256,7 @@ class Seats:
 
     def retireAll(self, now: float, ending: Ending) -> Effects:
         """End everyone."""
+        ending = attrs.evolve(ending, whole=True)
         return joined([self.retire(worker, now, ending) for worker in list(self.workers.values())])
 
     def ending(self, by: str) -> Ending:

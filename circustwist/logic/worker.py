@@ -34,12 +34,14 @@ class Ending:
     @ivar grace: seconds until SIGKILL.
     @ivar killMode: see the option C{kill_mode}.
     @ivar by: who asked for it.
+    @ivar whole: whether its whole watcher stops.
     """
 
     signum: int = int(signal.SIGTERM)
     grace: float = 30.0
     killMode: str = "mixed"
     by: str = ""
+    whole: bool = False
 
 
 class Inputs(Protocol):
@@ -212,7 +214,9 @@ def _unkillable(inputs: Inputs, worker: Worker, now: float) -> Effects:
 @_stopping.upon(Inputs.exited).to(_gone)
 @_killing.upon(Inputs.exited).to(_gone)
 def _exited(inputs: Inputs, worker: Worker, now: float, status: int) -> Effects:
-    told = worker.event("reap", exit_code=code(status), reason=reason(status), age=round(now - worker.since, 3))
+    whole = {"stopped": True} if worker.ending and worker.ending.whole else {}
+    age = round(now - worker.since, 3)
+    told = worker.event("reap", exit_code=code(status), reason=reason(status), age=age, **whole)
     forget: Effects = (Forget(worker.timer()),) if worker.ending else NOTHING
     return (worker.finish(), *forget, told)
 

@@ -91,7 +91,9 @@ class _Reader:
             if key in section.entries and section.entries[key].place.file != path:
                 self._findings.warn(section.entries[key], f"has no effect: only {path} includes other files")
         self._converter.unknown(section, Settings, (e for e in section.entries.values() if e.option not in INCLUDES))
-        return Settings(**self._converter.given(section, Settings, self._environments.common))
+        settings = Settings(**self._converter.given(section, Settings, self._environments.common))
+        self._converter.obey(section, settings, rules.SETTINGS)
+        return settings
 
     def sockets(self) -> dict[str, Socket]:
         """The C{[socket:NAME]} sections by lower-cased name."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 from .naming import LONGEST_SOCKET_PATH
@@ -32,6 +34,31 @@ SOCKET: tuple[Rule, ...] = (
     ("path", lambda socket: len(socket.path.encode(errors="replace")) > LONGEST_SOCKET_PATH,
      f"is longer than {LONGEST_SOCKET_PATH} bytes; unix(7)"),
 )
+
+_ENDPOINTS = ("endpoint", "pubsub_endpoint", "stats_endpoint")
+
+
+def _endpoints() -> Iterable[Rule]:
+    for name in _ENDPOINTS:
+        yield (name, partial(_open, name),
+               "is open to other hosts, which takes CURVE: a curve_secret_key_file, and the curve_key of each "
+               "[user:NAME]; or let it be tcp://127.0.0.1:PORT, or ipc:///PATH")
+    yield ("curve_secret_key_file", lambda settings: settings.curve_secret_key_file and not settings.endpoint,
+           "is of no use without an endpoint; e.g. endpoint = tcp://*:5555")
+
+
+def _open(name: str, settings: Any) -> bool:
+    return not settings.curve_secret_key_file and _far(getattr(settings, name))
+
+
+def _far(endpoint: str) -> bool:
+    """Whether other hosts reach an endpoint."""
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0]
+    near = host in ("localhost", "[::1]") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+    return endpoint.startswith("tcp://") and not near
+
+
+SETTINGS: tuple[Rule, ...] = tuple(_endpoints())
 
 
 USER: tuple[Rule, ...] = (

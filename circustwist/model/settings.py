@@ -9,6 +9,9 @@ import attrs
 from . import values
 from .option import option as _option
 
+PUBSUB, STATS = "tcp://127.0.0.1:5556", "tcp://127.0.0.1:5557"
+"""Circus's own endpoints for events and statistics."""
+
 
 @attrs.frozen
 class Settings:
