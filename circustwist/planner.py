@@ -28,10 +28,14 @@ class Planner:
 
     prober: IProber
 
-    def __init__(self, stack: Callable[[], Stack], environ: Mapping[str, str], sockets: Sockets) -> None:
+    def __init__(
+        self, stack: Callable[[], Stack], mark: str, environ: Mapping[str, str], sockets: Sockets
+    ) -> None:
         """
         @param stack: tells the configuration in force.
+        @param mark: what the tokens of workers begin with.
         """
+        self._mark = mark
         self._stack = stack
         self._environ = environ
         self._sockets = sockets
@@ -58,7 +62,7 @@ class Planner:
         """The same without anything being made for it."""
         stack, watcher = self._stack(), self._watcher(names)
         env = environment.build(watcher, self._environ)
-        return plan(watcher, names, stack.name, socketNumbers(stack), env)
+        return plan(watcher, names, self._mark, socketNumbers(stack), env)
 
     def _watcher(self, names: Names) -> Watcher:
         watcher = self._stack().watcher(names.watcher)

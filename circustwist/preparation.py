@@ -64,11 +64,11 @@ def prepare(
     left = durable.replay(journal.entries())
     base, stack = stack, applied(stack, left.tuned)
     if takeover:
-        survive.takeover(left, stack.name)
+        survive.takeover(left, rundir.mark)
         left = attrs.evolve(left, workers=())
     elif unclean:
-        _endLost(left, stack.name, journal.skipped > 0)
-    survivors = survive.find(left, stack.name)
+        _endLost(left, rundir.mark, journal.skipped > 0)
+    survivors = survive.find(left, rundir.mark)
     sockets = Sockets()
     for name, fd in handover.sockets.items() if handover is not None else ():
         if not _adopt(sockets, stack, name, fd):
@@ -85,9 +85,9 @@ def prepare(
     return Prepared(stack, base, environ, rundir, journal, sockets, left, survivors, handover)
 
 
-def _endLost(left: durable.Left, name: str, damaged: bool) -> None:
+def _endLost(left: durable.Left, mark: str, damaged: bool) -> None:
     """A journal that was cut short does not tell of everyone who runs."""
-    ended = survive.endLost(left, name, damaged)
+    ended = survive.endLost(left, mark, damaged)
     if ended:
         _log.warn("{count} processes of an earlier supervisor were ended, since its journal does not tell of them: "
                   "{pids}", count=len(ended), pids=", ".join(map(str, ended[:10])))

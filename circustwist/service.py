@@ -127,7 +127,8 @@ class Supervisor(Service):
         self._spawner = Spawner(host.reactor, host.files)
         self._arbiter = arbiter = Arbiter(prepared.stack, random.random, Serial(prepared.left.nextId))
         arbiter.tuning = Tuning(prepared.base, prepared.left.tuned)
-        self._planner = planner = Planner(lambda: arbiter.stack, prepared.environ, prepared.sockets)
+        self._planner = planner = Planner(
+            lambda: arbiter.stack, prepared.rundir.mark, prepared.environ, prepared.sockets)
         planner.prober = Prober(
             host.reactor, clock, prepared.rundir.notifyPath, self._spawner, planner.plain, self._noticed)
         outputs.hear = planner.prober.heard

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from unittest import skipUnless
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist import __version__
@@ -70,6 +71,16 @@ class DirectoryTests(Base):
         self.assertEqual((rundir.pidfile, rundir.logfile), (f"{folder}/pid", f"{folder}/log"))
         self.assertEqual(rundir.notifyPath, f"{folder}/notify")
         self.assertEqual((rundir.controlMode, rundir.controlGroup), (0o600, -1))
+
+    def test_mark(self) -> None:
+        """Tokens tell stacks of one name apart by user and directory, which may be reached by a link."""
+        rundir = self.open()
+        link = self.folder / "link"
+        link.symlink_to(self.configured)
+        self.assertRegex(rundir.mark.removeprefix(rundir.name), "^/[0-9a-f]{8}$")
+        self.assertEqual(attrs.evolve(rundir, directory=str(link)).mark, rundir.mark)
+        others = [attrs.evolve(rundir, directory=self.configured + "2"), attrs.evolve(rundir, uid=rundir.uid + 1)]
+        self.assertEqual(len({rundir.mark, *(other.mark for other in others)}), 3)
 
     def test_parents(self) -> None:
         """Missing parents are made."""

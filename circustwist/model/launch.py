@@ -99,9 +99,9 @@ def socketNumbers(stack: Stack) -> dict[str, int]:
     return {socket.name: first + n for n, socket in enumerate(stack.sockets)}
 
 
-def token(stack: str, id: int) -> str:
-    """The value of C{CIRCUSTWIST_ID}, by which a worker's descendants are known."""
-    return f"{stack}/{id}"
+def token(mark: str, id: int) -> str:
+    """The value of C{CIRCUSTWIST_ID}, by which a worker's descendants are known; see L{naming.mark}."""
+    return f"{mark}/{id}"
 
 
 def variables(watcher: Watcher, names: Names, env: Mapping[str, str], numbers: Mapping[str, int]) -> dict[str, str]:
@@ -173,16 +173,16 @@ def _descriptors(watcher: Watcher, numbers: Mapping[str, int]) -> dict[int, Sour
     return found
 
 
-def plan(watcher: Watcher, names: Names, stack: str, numbers: Mapping[str, int], env: Mapping[str, str]) -> Launch:
+def plan(watcher: Watcher, names: Names, mark: str, numbers: Mapping[str, int], env: Mapping[str, str]) -> Launch:
     """
     How one worker is to be started.
 
-    @param stack: the stack's name, for the token.
+    @param mark: what its token begins with.
     @param numbers: see L{socketNumbers}.
     @param env: the worker's environment, without the token.
     @raise ValueError: if the command line cannot be split.
     """
-    env = {**env, "CIRCUSTWIST_ID": token(stack, names.id)}
+    env = {**env, "CIRCUSTWIST_ID": token(mark, names.id)}
     if not watcher.use_sockets:
         numbers = {**numbers, **{name: FIRST_SOCKET + n for n, name in enumerate(watcher.listen_fds)}}
     if watcher.listen_fds:

@@ -51,6 +51,18 @@ def runtimeDirs(name: str, configured: str, uid: int, environ: Mapping[str, str]
     return [posixpath.join(parent, name) for parent in parents(uid, environ)]
 
 
+def mark(name: str, uid: int, directory: str, namespace: int) -> str:
+    """
+    What the tokens of a stack's workers begin with.  Another user, another
+    container or another runtime directory may have a stack of the same name.
+
+    @param directory: the runtime directory, symbolic links resolved; empty if there is none.
+    @param namespace: the inode of the PID namespace; pid_namespaces(7).
+    """
+    digest = sha256(f"{uid}:{namespace}:{directory}".encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{name}/{digest[:8]}"
+
+
 def controlPath(directory: str) -> str:
     """The control socket in a runtime directory."""
     return posixpath.join(directory, "private", "control")

@@ -117,6 +117,12 @@ class RuntimeDir:
         return 0o600 if self.controlGroup < 0 else 0o660
 
     @property
+    def mark(self) -> str:
+        """What the tokens of this stack's workers begin with; see L{naming.mark}."""
+        where = os.path.realpath(self.directory) if self.directory else ""
+        return naming.mark(self.name, self.uid, where, os.stat("/proc/self/ns/pid").st_ino)
+
+    @property
     def journalPath(self) -> str:
         """The state journal; empty if there can be none."""
         return self._in("private/journal")

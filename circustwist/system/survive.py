@@ -68,7 +68,7 @@ class Survivors:
             os.close(fd)
 
 
-def find(left: Left, stackName: str) -> Survivors:
+def find(left: Left, mark: str) -> Survivors:
     """
     Look for the workers, sockets and pipes of an earlier supervisor.
 
@@ -76,7 +76,7 @@ def find(left: Left, stackName: str) -> Survivors:
     """
     search = _Search(left.sockets)
     try:
-        for worker in _identified(left.workers, stackName):
+        for worker in _identified(left.workers, mark):
             search.worker(worker)
         search.descendants()
         search.complain()
@@ -86,7 +86,7 @@ def find(left: Left, stackName: str) -> Survivors:
     return search.result()
 
 
-def takeover(left: Left, stackName: str, within: float = 10.0) -> None:
+def takeover(left: Left, mark: str, within: float = 10.0) -> None:
     """
     Kill what an earlier supervisor left: workers, their groups, and whoever
     carries a token of this stack.
@@ -94,10 +94,10 @@ def takeover(left: Left, stackName: str, within: float = 10.0) -> None:
     @param within: how long to wait for their ends, in seconds.
     @raise WorldError: one line, if some may not be killed or do not end.
     """
-    _endAll(lambda: _targets(left, stackName), within)
+    _endAll(lambda: _targets(left, mark), within)
 
 
-def endLost(left: Left, stackName: str, damaged: bool, within: float = 10.0) -> list[int]:
+def endLost(left: Left, mark: str, damaged: bool, within: float = 10.0) -> list[int]:
     """
     Kill those who carry a token of this stack and of whom the records tell
     nothing: nobody could say what they are, and others are about to be
@@ -113,10 +113,10 @@ def endLost(left: Left, stackName: str, damaged: bool, within: float = 10.0) -> 
 
     def targets() -> dict[int, int]:
         found: dict[int, int] = {}
-        for pid, id in _tokens(stackName):
+        for pid, id in _tokens(mark):
             if id not in known and (damaged or id >= left.nextId) and pid != os.getpid():
                 with suppress(ProcessLookupError):
-                    _add(found, pid, os.pidfd_open(pid), _token(pid, stackName) == id)
+                    _add(found, pid, os.pidfd_open(pid), _token(pid, mark) == id)
         ended.update(found)
         return found
 
@@ -246,7 +246,7 @@ def _processes(pids: Iterable[int]) -> str:
     return f"processes {', '.join(map(str, shown[:10]))}{more}"
 
 
-def _identified(workers: Iterable[LeftWorker], stackName: str) -> Iterator[LeftWorker]:
+def _identified(workers: Iterable[LeftWorker], mark: str) -> Iterator[LeftWorker]:
     """The workers, with their processes where only the intents were recorded."""
     waiting = {}
     for worker in workers:
@@ -254,7 +254,7 @@ def _identified(workers: Iterable[LeftWorker], stackName: str) -> Iterator[LeftW
             yield worker
         else:
             waiting[worker.names.id] = worker
-    for pid, id in _tokens(stackName) if waiting else ():
+    for pid, id in _tokens(mark) if waiting else ():
         with suppress(OSError):
             if id in waiting and os.getsid(pid) == pid:
                 start, pipes = kernel.startTime(pid), _ownPipes(pid)
@@ -262,18 +262,18 @@ def _identified(workers: Iterable[LeftWorker], stackName: str) -> Iterator[LeftW
     yield from waiting.values()
 
 
-def _tokens(stackName: str) -> Iterator[tuple[int, int]]:
+def _tokens(mark: str) -> Iterator[tuple[int, int]]:
     """The processes that carry a token of this stack, each with the serial in it."""
     for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))):
-        id = _token(pid, stackName)
+        id = _token(pid, mark)
         if id:
             yield pid, id
 
 
-def _token(pid: int, stackName: str) -> int:
+def _token(pid: int, mark: str) -> int:
     """The serial in a process's token of this stack; 0 if it has none."""
-    stack, _, id = kernel.variable(pid, b"CIRCUSTWIST_ID").rpartition(b"/")
-    return int(id) if stack == os.fsencode(stackName) and id.isdigit() and len(id) < 20 else 0
+    found, _, id = kernel.variable(pid, b"CIRCUSTWIST_ID").rpartition(b"/")
+    return int(id) if found == os.fsencode(mark) and id.isdigit() and len(id) < 20 else 0
 
 
 def _pidfd(worker: LeftWorker) -> int:
@@ -347,15 +347,15 @@ def _ownPipes(pid: int) -> dict[int, int]:
 # -- killing -----------------------------------------------------------------
 
 
-def _targets(left: Left, stackName: str) -> dict[int, int]:
+def _targets(left: Left, mark: str) -> dict[int, int]:
     """Who is to be killed: pidfds by pid, without those that have ended."""
     found: dict[int, int] = {}
     for worker in left.workers:
         _add(found, worker.pid, _pidfd(worker), True)
-    for pid, id in _tokens(stackName):
+    for pid, id in _tokens(mark):
         if pid not in found and pid != os.getpid():
             with suppress(ProcessLookupError):
-                _add(found, pid, os.pidfd_open(pid), _token(pid, stackName) == id)
+                _add(found, pid, os.pidfd_open(pid), _token(pid, mark) == id)
     return found
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.control.blocking import Control, ControlError
+from circustwist.model.naming import mark
 
 TIMEOUT = 30.0
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -173,14 +174,20 @@ class Daemon:
 
     def strays(self) -> list[int]:
         """The processes that carry this stack's token."""
-        name = f"CIRCUSTWIST_ID={self.name}/".encode()
-        found = []
-        for path in Path("/proc").glob("[0-9]*/environ"):
+        name, found = self.name, []
+        for path in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                pid = int(path.parent.name)
-                if any(entry.startswith(name) for entry in path.read_bytes().split(b"\0")) and alive(pid):
-                    found.append(pid)
-        return found
+                marks = tuple(f"CIRCUSTWIST_ID={mark}/".encode() for mark in self._marks(name, path))
+                if any(entry.startswith(marks) for entry in (path / "environ").read_bytes().split(b"\0")):
+                    found.append(int(path.name))
+        return [pid for pid in found if alive(pid)]
+
+    def _marks(self, name: str, process: Path) -> list[str]:
+        """What the token of a process may begin with if it is of this stack."""
+        namespace = (process / "ns" / "pid").stat().st_ino
+        directories = (os.path.realpath(self.runtime), "")
+        return [mark(name, uid, directory, namespace)
+                for uid in {os.getuid(), process.stat().st_uid} for directory in directories]
 
     @property
     def name(self) -> str:

@@ -208,6 +208,19 @@ class AdoptionTests(StackCase):
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual([pid for pid in pids if alive(pid)], [])
 
+    def test_namesake(self) -> None:
+        """Another stack of the same name, in another runtime directory, loses nobody to a takeover, nor to an end."""
+        ini = "[circus]\nname = life\n[watcher:sleeper]\ncmd = sleep 1000\nnumprocesses = 2\n"
+        other, daemon = self.run_(ini), self.run_(ini)
+        pids = other.pids("sleeper")
+        daemon.kill()
+        (daemon.runtime / "private" / "journal").unlink()
+        daemon.options = ("--takeover=kill",)
+        daemon.start().wait("watcher")
+        self.assertEqual(len(daemon.strays()), 2)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertEqual((sorted(other.strays()), other.stop()), (sorted(pids), 0))
+
     def test_backlog(self) -> None:
         """Connections that wait in a queue while there is no supervisor are served afterwards."""
         script = "while :; do sleep 1000; done"

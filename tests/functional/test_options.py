@@ -45,7 +45,7 @@ env_file = FOLDER/env
         told = self.looks(3)
         plain = told["plain"]["env"]
         token = plain.pop("CIRCUSTWIST_ID")
-        self.assertRegex(token, f"^{daemon.name}/[0-9]+$")
+        self.assertRegex(token, f"^{daemon.name}/[0-9a-f]{{8}}/[0-9]+$")
         self.assertEqual(plain, {"A": "outer/x::$lower", "B": "outer", "C": "c"})
         self.assertEqual(told["plain"]["argv"], ["outer/x::$lower", "c"])
         special = told["special"]["env"]
