@@ -72,6 +72,7 @@ cmd = sh -c 'cat; echo a15 eof; exec sleep 1015'
 [watcher:a16]
 cmd = {FAST} 'import os; os.setuid({STRANGER}); os.execv("/bin/sleep", ["another name", "1016"])'
 [watcher:a20]
+graceful_timeout = 200ms
 cmd = sh -c 'trap "" TERM; kill -TERM 0; kill -TERM -1; echo a20 done; exec sleep 1020'
 uid = {STRANGER}
 [watcher:a21]
