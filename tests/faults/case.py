@@ -14,11 +14,65 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
-from tests.functional.stack import PYTHON, TIMEOUT, Control, Daemon, StackCase, alive, ended
+from tests.functional.stack import PYTHON, TIMEOUT, Control, ControlError, Daemon, StackCase, alive, ended
 
+ROOT = Path(__file__).resolve().parents[2]
 FAST = f"{PYTHON} -I -S -c"
 PROMPT = 0.2
 """A supervisor is responsive that answers within so many seconds, on a machine that does nothing else."""
+
+
+class Wrapped(Daemon):
+    """
+    A supervisor that other programs start, which change what it runs in.
+
+    @ivar front: their words, before its command line.
+    """
+
+    front: tuple[str, ...] = ()
+
+    def argv(self) -> list[str]:
+        return [*self.front, *super().argv()]
+
+
+class Cgroup:
+    """A control group for a supervisor and all of its processes, in whichever version of cgroups is here."""
+
+    def __init__(self, controller: str, name: str) -> None:
+        """
+        @raise SkipTest: if there is none to be had.
+        """
+        top = Path("/sys/fs/cgroup")
+        places = [top / controller, top] if (top / controller).is_dir() else [top]
+        for place in places:
+            self.path = place / f"faults-{os.getpid()}-{name}"
+            with contextlib.suppress(OSError):
+                self.path.mkdir(exist_ok=True)
+                if any(self.path.glob(f"{controller}.*")):
+                    return
+                self.path.rmdir()
+        raise SkipTest(f"needs a cgroup with {controller}, and the right to make one")
+
+    def set(self, **values: object) -> None:
+        """Write into files of it; C{pids_max} is C{pids.max}."""
+        for name, value in values.items():
+            (self.path / name.replace("_", ".", 1)).write_text(str(value))
+
+    def enter(self) -> tuple[str, ...]:
+        """Words of a command line before one that is to run in it."""
+        return "sh", "-c", f'echo $$ >{self.path}/cgroup.procs; exec "$@"', "sh"
+
+    def remove(self) -> None:
+        """Remove it, when everybody in it has gone."""
+        def gone() -> bool:
+            for pid in map(int, (self.path / "cgroup.procs").read_text().split()):
+                kill(pid)
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+            return not self.path.exists()
+
+        if self.path.exists():
+            eventually(gone)
 
 
 class House:
@@ -69,7 +123,21 @@ class FaultCase(StackCase):
         stack = re.sub(r"(?m)^(\[watcher:.*\])$", r"\1\nautostart = False", stack)
         daemon.ini.write_text(f"[circus]\nname = faults-{os.getpid()}-{type(self).__name__}\n{stack}")
         self.furnish(daemon.folder)
-        daemon.start().wait("watcher")
+        return self.begun(daemon)
+
+    def begun(self, daemon: Any) -> Any:
+        """A supervisor, as soon as it answers."""
+        daemon.start()
+
+        def answers() -> bool:
+            if daemon.process.poll() is not None:
+                daemon.join()
+                raise AssertionError(f"it has ended: {daemon.lines}")
+            with contextlib.suppress(OSError):
+                return bool(daemon.call("ping"))
+            return False
+
+        eventually(answers)
         return daemon
 
     def furnish(self, folder: Path) -> None:
@@ -81,6 +149,21 @@ class FaultCase(StackCase):
             began = time.monotonic()
             control.call("ping")
             self.assertLess(time.monotonic() - began, PROMPT * 25)
+
+    def cgroup(self, controller: str) -> Cgroup:
+        """A control group that is removed afterwards."""
+        self.asRoot()
+        group = Cgroup(controller, self.id().rpartition(".")[2])
+        self.addCleanup(group.remove)
+        return group
+
+    def wrapped(self, ini: str, *front: str, **more: Any) -> Wrapped:
+        """A supervisor that does not run yet, with words before its command line."""
+        daemon = Wrapped(" ", **more)
+        daemon.front = front
+        self.addCleanup(daemon.clean)
+        daemon.ini.write_text(f"[circus]\nname = {daemon.folder.name}\n{ini.replace('FOLDER', str(daemon.folder))}")
+        return daemon
 
     def up(self, name: str, count: int = 1) -> list[int]:
         """Start a watcher of the shared stack; its pids, and that it is stopped afterwards."""
@@ -143,6 +226,6 @@ def kill(pid: int, signum: int = signal.SIGKILL) -> None:
 
 
 __all__ = [
-    "FAST", "PYTHON", "TIMEOUT", "Control", "Daemon", "FaultCase", "House", "SkipTest", "alive", "cpu", "descriptors",
-    "ended", "eventually", "kill", "rss",
+    "FAST", "PYTHON", "ROOT", "TIMEOUT", "Cgroup", "Control", "ControlError", "Daemon", "FaultCase", "House", "SkipTest", "Wrapped",
+    "alive", "cpu", "descriptors", "ended", "eventually", "kill", "rss",
 ]
