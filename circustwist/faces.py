@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import endpoints
-from .control.amp import ControlFactory
+from .control.amp import MOST_CONNECTIONS, ControlFactory
 from .control.peer import peer
 from .door import Door
 from .model.events import Occurrence
 from .model.stack import Stack
 from .preparation import Prepared
+from .system import reserve
 from .system.steering import LocalSteering
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class Faces:
         rundir = self._prepared.rundir
         groups = [rundir.controlGroup] if rundir.controlGroup >= 0 else []
         identify = peer(os.getuid(), groups, lambda: self._stack().users)
-        self._control = Door(self._reactor, rundir, ControlFactory(self.steering, identify), self._everybody)
+        factory = ControlFactory(self.steering, identify, lambda: min(MOST_CONNECTIONS, reserve.files() // 4))
+        self._control = Door(self._reactor, rundir, factory, self._everybody)
         self._control.open()
         rundir.claim(self._prepared.stack.path)
         self._unsubscribe = self.steering.subscribe(self._happened)

@@ -198,7 +198,7 @@ class CallTests(Base):
         self.send("stop")
         self.server.connectionLost(amp.Failure(Exception("gone")))
         answer.callback({})
-        self.assertEqual(self.factory.connections, set())
+        self.assertEqual(self.factory.connections, {})
 
 
 class LimitTests(Base):
@@ -253,12 +253,19 @@ class LimitTests(Base):
         server.connectionLost(amp.Failure(Exception("gone")))
 
     def test_connections(self) -> None:
-        """There are at most 500 connections; one that ends makes room."""
+        """There are at most 500 connections: of those on which nothing goes on the oldest makes room."""
+        self.send("events")
         for _ in range(499):
             self.connection()
-        self.assertIsNone(self.factory.buildProtocol(None))
-        self.server.connectionLost(amp.Failure(Exception("gone")))
+        first, second, *_ = self.factory.connections
+        self.assertIs(first, self.server)
         self.assertIsNotNone(self.factory.buildProtocol(None))
+        self.assertEqual(len(self.factory.connections), 500)
+        self.assertEqual((first in self.factory.connections, second in self.factory.connections), (True, False))
+        self.assertTrue(second.transport.disconnecting)
+        for server in self.factory.connections:
+            server.calls = 1
+        self.assertIsNone(self.factory.buildProtocol(None))
 
     def test_descriptors(self) -> None:
         """A descriptor that a peer sends is closed."""

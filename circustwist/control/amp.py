@@ -43,6 +43,7 @@ MOST_CALLS = 64
 """So many calls of one connection may wait for their answer."""
 
 MOST_CONNECTIONS = 500
+"""So many may stand; of those on which nothing goes on, the one that was not used for longest goes for a new one."""
 
 MOST_EVENTS = 1000
 """So many events may wait for one subscriber that does not read."""
@@ -199,13 +200,13 @@ class Server(amp.BinaryBoxProtocol):
     noPeerCertificate = True
     _log = Logger()
 
-    def __init__(self, steering: Steering, identify: Callable[[Any], Who], lost: Callable[[Server], None]) -> None:
+    def __init__(self, steering: Steering, identify: Callable[[Any], Who], keeper: ControlFactory) -> None:
         super().__init__(self)
         self.who = Who("nobody")
         self.calls = 0
         self._steering = steering
         self._identify = identify
-        self._lost = lost
+        self._keeper = keeper
         self._subscription: Subscription | None = None
         self._keys = self._bytes = 0
 
@@ -220,7 +221,12 @@ class Server(amp.BinaryBoxProtocol):
         """The connection is gone."""
         if self._subscription:
             self._subscription.end()
-        self._lost(self)
+        self._keeper.lost(self)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is asked and nothing is to be told."""
+        return not self.calls and self._subscription is None
 
     def pauseProducing(self) -> None:
         """The peer does not read: neither do we, and its events wait."""
@@ -282,6 +288,7 @@ class Server(amp.BinaryBoxProtocol):
             self._refuse()
             return
         self.calls += 1
+        self._keeper.used(self)
         tag = box.get(amp.ASK)
         answered = Deferred.fromCoroutine(self._answer(box))
         answered.addErrback(self._error, box[amp.COMMAND].decode("utf-8", "backslashreplace"))
@@ -337,26 +344,43 @@ class ControlFactory(Factory):
     """
     The server.
 
-    @ivar connections: those that stand.
+    @ivar connections: those that stand; what was used last is at the end.
     """
 
     noisy = False
 
-    def __init__(self, steering: Steering, identify: Callable[[Any], Who]) -> None:
+    def __init__(
+        self, steering: Steering, identify: Callable[[Any], Who], most: Callable[[], int] = lambda: MOST_CONNECTIONS
+    ) -> None:
         """
+        @param most: how many connections may stand now.
         @param identify: from a transport to who is at its other end; see L{peer<circustwist.control.peer.peer>}.
         """
-        self.connections: set[Server] = set()
+        self.connections: dict[Server, None] = {}
+        self._most = most
         self._steering = steering
         self._identify = identify
 
     def buildProtocol(self, addr: IAddress | None) -> Server | None:
-        """A connection; none if there are too many."""
-        if len(self.connections) >= MOST_CONNECTIONS:
-            return None
-        server = Server(self._steering, self._identify, self.connections.discard)
-        self.connections.add(server)
+        """A connection; none if there are too many on which something goes on."""
+        if len(self.connections) >= self._most():
+            idle = next((server for server in self.connections if server.idle), None)
+            if idle is None:
+                return None
+            self.lost(idle)
+            idle.transport.abortConnection()
+        server = Server(self._steering, self._identify, self)
+        self.used(server)
         return server
+
+    def used(self, server: Server) -> None:
+        """A connection was used just now."""
+        self.lost(server)
+        self.connections[server] = None
+
+    def lost(self, server: Server) -> None:
+        """A connection stands no more."""
+        self.connections.pop(server, None)
 
     def close(self) -> None:
         """End every connection when what is written has gone out."""

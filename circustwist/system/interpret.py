@@ -40,6 +40,7 @@ from ..model.inputs import (
     Woken,
 )
 from ..model.launch import Launch, Names
+from . import reserve
 from .doorbell import Doorbell
 from .interfaces import IWorkerProcess, IWorkerProtocol
 from .kernel import startTime
@@ -193,6 +194,7 @@ class Interpreter:
         names = effect.names
         mine: list[int] = []
         try:
+            reserve.spare()
             launch = self._world.plan(names)
             childFDs = {fd: self._source(names, source, mine) for fd, source in launch.descriptors.items()}
             self._world.spawner.spawn(WorkerProtocol(self, names), launch, childFDs)

@@ -216,7 +216,7 @@ class Spawner:
                 actions.append((os.POSIX_SPAWN_DUP2, source, target))
             actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in range(3) if fd not in childFDs]
             # Kept for the pidfd: without one there must be no child.
-            held.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+            held.append(os.eventfd(0, os.EFD_CLOEXEC))
             with self._inherited(umask):
                 pid = os.posix_spawn(
                     path, argv, env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_SIGNALS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -128,6 +129,8 @@ class FaultCase(StackCase):
     def begun(self, daemon: Any) -> Any:
         """A supervisor, as soon as it answers."""
         daemon.start()
+        # What is written that no test waits for is not to hold it up.
+        fcntl.fcntl(daemon.process.stdout, fcntl.F_SETPIPE_SZ, 1 << 20)
 
         def answers() -> bool:
             if daemon.process.poll() is not None:
@@ -226,6 +229,6 @@ def kill(pid: int, signum: int = signal.SIGKILL) -> None:
 
 
 __all__ = [
-    "FAST", "PYTHON", "ROOT", "TIMEOUT", "Cgroup", "Control", "ControlError", "Daemon", "FaultCase", "House", "SkipTest", "Wrapped",
-    "alive", "cpu", "descriptors", "ended", "eventually", "kill", "rss",
+    "FAST", "PYTHON", "ROOT", "TIMEOUT", "Cgroup", "Control", "ControlError", "Daemon", "FaultCase", "House",
+    "SkipTest", "Wrapped", "alive", "cpu", "descriptors", "ended", "eventually", "kill", "rss",
 ]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import resource
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -150,8 +148,7 @@ class SpawnFaults(FaultCase):
         self.furnish(strange.folder)
         strange.start()
         strange.wait("watcher")
-        told = json.loads(eventually((strange.folder / "told").read_text if (strange.folder / "told").exists() else
-                                     lambda: self.text(strange.folder / "told")))
+        told = json.loads(eventually(lambda: self.text(strange.folder / "told")))
         self.assertEqual((told["BYTES"], told["LINES"]), ("\xff\xfe\x80", "a\nb\n"))
 
     def text(self, path: Path) -> str:
@@ -211,7 +208,7 @@ class HostFaults(FaultCase):
         daemon.call("start", name="w")
         eventually(lambda: "EMFILE" in daemon.detail("w")["problem"])
         running = set(daemon.pids("w"))
-        self.assertGreater(len(running), 3)
+        self.assertGreater(len(running), 2)
         before = cpu(daemon.process.pid)
         for _ in range(5):
             self.responsive(daemon)
@@ -222,7 +219,8 @@ class HostFaults(FaultCase):
         daemon.until(lambda: len(daemon.pids("w")) == 41, ("watcher.w",))
         self.assertEqual(daemon.stop(), 0)
 
-    @row("B29", "pipes cannot be made, /dev is empty", "that start fails; no descriptor is lost in a thousand failures")
+    @row("B29", "pipes cannot be made, /dev is empty",
+         "tried again, no descriptor is lost in a thousand failures; /dev is not needed")
     def test_B29_noPipes(self) -> None:
         self.asRoot()
         daemon = self.begun(self.wrapped("[watcher:w]\ncmd = sleep 1029\nnumprocesses = 300\nautostart = False\n"
@@ -235,16 +233,15 @@ class HostFaults(FaultCase):
             control.call("start", name="w")
             for _ in range(1000):
                 self.assertIn("EMFILE", self.first(events, "spawn_failure")["data"]["error"])
-            self.assertEqual(descriptors(pid), before)
+            eventually(lambda: descriptors(pid) == before)
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
             control.call("stop", name="w", waiting=True)
-            empty = subprocess.run(["nsenter", "-m", "-t", str(pid), "mount", "-t", "tmpfs", "none", "/dev"], check=False)
-            if empty.returncode:
+            mount = ["nsenter", "-m", "-t", str(pid), "mount", "-t", "tmpfs", "none", "/dev"]
+            if subprocess.run(mount, check=False).returncode:
                 raise SkipTest("mount is not allowed here")
-            control.call("restart", name="ok")
-            with self.events("watcher.ok", daemon=daemon) as others:
-                self.assertIn("/dev/null", self.first(others, "spawn_failure")["data"]["error"])
-            self.assertEqual(descriptors(pid), before + 1)
+            control.call("restart", name="ok", waiting=True)
+            self.assertEqual(len(daemon.pids("ok")), 1)
+            eventually(lambda: descriptors(pid) == before)
 
     @row("B30", "a thousand processes are wanted at the start", "all run soon; commands are answered meanwhile")
     def test_B30_thousand(self) -> None:
@@ -275,4 +272,3 @@ class HostFaults(FaultCase):
             self.assertIn("launcher", daemon.detail("w")["problem"])
             launcher.touch()
         self.assertEqual(daemon.detail("ok")["status"], "active")
-        self.assertTrue(errno.ENOENT and sys.executable)
