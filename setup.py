@@ -23,7 +23,7 @@ setup(
     # package, also in an editable install, for which package_dir is needed.
     packages=[*find_packages(include=["circustwist", "circustwist.*"]), "twisted.plugins"],
     package_dir={"": "."},
-    package_data={"circustwist": ["py.typed"]},
+    package_data={"circustwist": ["py.typed"], "circustwist.web": ["static/*"]},
     python_requires=">=3.11",
     install_requires=[
         "twisted>=25.5",

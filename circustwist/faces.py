@@ -18,6 +18,7 @@ from .system.steering import LocalSteering
 
 if TYPE_CHECKING:
     from .control.zmq import Endpoints
+    from .webface import WebFace
 
 
 class Faces:
@@ -41,6 +42,8 @@ class Faces:
         self._stack = stack
         self._control: Door | None = None
         self._circus: Endpoints | None = None
+        self._web: WebFace | None = None
+        self._served: tuple[object, ...] = ()
         self._unsubscribe: Callable[[], None] = lambda: None
 
     @property
@@ -63,11 +66,29 @@ class Faces:
         rundir.claim(self._prepared.stack.path)
         self._unsubscribe = self.steering.subscribe(self._happened)
         self._circus = endpoints.open(self._reactor, self._stack, self.steering)
+        self._serve()
+
+    def _serve(self) -> None:
+        """Serve the console as the configuration says."""
+        settings = self._stack().settings
+        wanted = (settings.httpd, settings.httpd_host, settings.httpd_port, settings.httpd_prefix)
+        if wanted == self._served:
+            return
+        self._served = wanted
+        if self._web is not None:
+            self._web.close()
+            self._web = None
+        if settings.httpd:
+            from .webface import WebFace
+
+            self._web = WebFace(self._reactor, self.steering, self._stack, self._prepared.rundir)
+            self._web.open()
 
     def _happened(self, occurrence: Occurrence) -> None:
-        """Each end of an operation may have brought other users."""
+        """Each end of an operation may have brought other users, or another console."""
         if occurrence.event.name == "operation" and self._control is not None:
             self._control.admit()
+            self._serve()
 
     def _everybody(self) -> bool:
         """Whether people are recognised at the control socket who need not be of its group."""
@@ -82,3 +103,6 @@ class Faces:
         if self._circus is not None:
             self._circus.close()
             self._circus = None
+        if self._web is not None:
+            self._web.close()
+            self._web = None

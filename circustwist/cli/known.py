@@ -150,7 +150,14 @@ def plan(session: Session, command: Command, given: Given) -> int:
     return 0
 
 
+def console(session: Session, command: Command, given: Given) -> int:
+    """A link that opens the console."""
+    answer = session.ask("console", **targeted(command, given))
+    session.show(answer, lambda: [answer["url"]])
+    return 0
+
+
 KNOWN: Mapping[str, Callable[[Session, Command, Given], int]] = {
     "status": status, "plan": plan, "options": options, "listsockets": listsockets, "numprocesses": numprocesses,
-    "events": events, "operation": operation,
+    "events": events, "operation": operation, "console": console,
 }

@@ -175,6 +175,9 @@ class Requests:
         effects = self.arbiter.cancel(operation, asked.who.name, now) + self.arbiter.unblock(now)
         return (*effects, Answer(asked.call, {}))
 
+    def _console(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        raise Conflict("there is no console; httpd = True in [circus] gives one")
+
     # Changing
 
     def _start(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:

@@ -10,12 +10,10 @@ from .settings import Settings
 from .stack import Socket, Watcher
 from .users import User
 
-_WEB = "there is no web console yet"
 _GONE = "Circus does not read it either"
 UNUSED: Mapping[type, Mapping[str, str]] = {
     Settings: {
         "statsd_close_outputs": _GONE, "httpd_close_outputs": _GONE, "stream_backend": _GONE, "proc_name": _GONE,
-        "httpd": _WEB, "httpd_host": _WEB, "httpd_port": _WEB,
         "loggerconfig": "Python's logging configuration is not read; see logoutput and loglevel",
         "debug_gc": "the garbage collector cannot be debugged",
         "fqdn_prefix": "nothing is named after it",

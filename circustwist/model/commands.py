@@ -148,6 +148,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("cancel", "Do no more of an operation; what is done stays.", (
         Argument("id", "whole", "Its id."),
     ), "operator"),
+    Command("console", "A link that opens the console and logs in whoever opens it first, within ten minutes.", (
+        Argument("role", "text", "What it lets them do; not more than you may.", "operator"),
+    ), answer={"url": "the link", "address": "where the console is"}),
     Command("upgrade", "Become the installed version of circustwist; processes and sockets stay.", (_WAITING,),
             "admin", True, _OPERATION),
     Command("quit", "Stop everything and end the supervisor.", (_WAITING,), "admin", True, _OPERATION),

@@ -70,6 +70,17 @@ class Settings:
         unit="s", example="1")
     debug: bool = _option(
         values.boolean, False, "The same as loglevel = debug (Circus).", live="restart")
+    httpd: bool = _option(
+        values.boolean, False, "Serve the console over HTTP.", live="now")
+    httpd_host: str = _option(
+        values.text, "127.0.0.1", "Address at which the console is served.", live="now", example="0.0.0.0")
+    httpd_port: int = _option(
+        values.port, 8080, "Port at which the console is served; 0 is any free one.", live="now", example="8081")
+    httpd_prefix: str = _option(
+        values.text, "", "Path under which a proxy shows the console.", live="now", example="/circus")
+    httpd_allowed_hosts: tuple[str, ...] = _option(
+        values.words, (), "Names by which browsers reach the console, besides localhost and httpd_host.", live="now",
+        example="ops.example.org")
     shutdown_timeout: float | None = _option(
         values.seconds, None, "Longest time that stopping everything may take; then what is left is killed.",
         live="now", unit="s", example="8")

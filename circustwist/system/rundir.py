@@ -128,6 +128,11 @@ class RuntimeDir:
         return self._in("private/journal")
 
     @property
+    def sessionsPath(self) -> str:
+        """The sessions of the console; empty if they cannot be kept."""
+        return self._in("private/sessions")
+
+    @property
     def notifyPath(self) -> str:
         """The folder of the workers' notification sockets; empty if there can be none."""
         return self._in("notify")
@@ -179,7 +184,7 @@ class RuntimeDir:
             if it is empty then and nobody else made it.
         """
         if remove and self.directory:
-            for file in ("control", "journal", "journal.new", "stack", "stack.new"):
+            for file in ("control", "journal", "journal.new", "stack", "stack.new", "sessions", "sessions.new"):
                 self._remove(os.unlink, f"private/{file}")
             self._remove(os.unlink, "pid")
             # Last, and while it is held: whoever opens it now sees that it is gone.

@@ -1,0 +1,164 @@
+"""
+What all browsers are told: events as they come, what has changed, and what is measured.
+
+Nothing happens while nobody looks on.  A message is made once for all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from ..model.events import Occurrence
+from ..model.inputs import Who
+from .state import Json, difference, picture
+from .stream import HEARTBEAT, Viewer, message
+
+if TYPE_CHECKING:
+    from ..logic.requests import Steering
+
+MOST_VIEWERS = 20
+
+GATHER = 0.2
+"""Seconds in which what happens is gathered before it is told."""
+
+RECENT = 300
+"""So many past events are told to who comes in."""
+
+MOST_GATHERED = 500
+"""So many events are told at once; of more the oldest are left out."""
+
+WHO = Who("console", "viewer")
+
+
+class Feed:
+    """
+    The browsers that look on.
+
+    @ivar viewers: who they are.
+    """
+
+    _log = Logger(namespace="circustwist")
+
+    def __init__(
+        self, steering: Steering, clock: IReactorTime, about: Callable[[], Json],
+        seconds: Callable[[], float] = time.time,
+    ) -> None:
+        """
+        @param about: what else is told to who comes in.
+        @param seconds: the time of day.
+        """
+        self.viewers: set[Viewer] = set()
+        self._steering = steering
+        self._clock = clock
+        self._about = about
+        self._seconds = seconds
+        self._picture: Json = {}
+        self._events: list[Json] = []
+        self._due: IDelayedCall | None = None
+        self._beat: IDelayedCall | None = None
+        self._ends: list[Callable[[], None]] = []
+
+    def join(self, viewer: Viewer) -> None:
+        """Somebody looks on."""
+        if not self.viewers:
+            self._wake()
+        self.viewers.add(viewer)
+        self.greet(viewer)
+
+    def leave(self, viewer: Viewer) -> None:
+        """Somebody has gone."""
+        self.viewers.discard(viewer)
+        if not self.viewers:
+            self._sleep()
+
+    def close(self) -> None:
+        """Send everybody away."""
+        for viewer in list(self.viewers):
+            viewer.close()
+        self.viewers.clear()
+        self._sleep()
+
+    def _wake(self) -> None:
+        self._ends.append(self._steering.subscribe(self._happened))
+        self._beat = self._clock.callLater(HEARTBEAT, self._alive)
+
+    def _sleep(self) -> None:
+        for end in self._ends:
+            end()
+        self._ends.clear()
+        self._events.clear()
+        self._picture = {}
+        for call in (self._due, self._beat):
+            if call is not None and call.active():
+                call.cancel()
+        self._due = self._beat = None
+
+    def _alive(self) -> None:
+        """A comment, which keeps whatever lies between from ending the stream."""
+        self._beat = self._clock.callLater(HEARTBEAT, self._alive)
+        for viewer in list(self.viewers):
+            viewer.send(b": alive\n\n")
+
+    # Everything
+
+    def greet(self, viewer: Viewer) -> None:
+        """Tell somebody everything."""
+        self._look().addCallback(self._tell, viewer).addErrback(self._wrong)
+
+    def _tell(self, found: Json, viewer: Viewer) -> None:
+        events = [each.json() for each in self._steering.past(0)[-RECENT:]]
+        viewer.send(message("hello", {
+            **self._about(), "you": {"name": viewer.who.name, "role": viewer.who.role}, "now": self._seconds(),
+            **found, "events": events}))
+
+    def _look(self) -> Deferred[Json]:
+        """Ask for everything, tell those who know an earlier picture what is different, and remember it."""
+        found: Deferred[Json] = Deferred.fromCoroutine(self._asked())
+        return found.addCallback(self._compared)
+
+    async def _asked(self) -> Json:
+        stack = (await self._steering.ask("status", {"detail": True}, WHO))["stack"]
+        operations = (await self._steering.ask("operation", {}, WHO))["operations"]
+        return picture(stack, operations, self._seconds(), self._picture)
+
+    def _compared(self, found: Json) -> Json:
+        before, self._picture = self._picture, found
+        changed = difference(before, found) if before else {}
+        if changed:
+            self._everybody("state", changed)
+        return found
+
+    # Changes
+
+    def _happened(self, occurrence: Occurrence) -> None:
+        self._events.append(occurrence.json())
+        if len(self._events) > MOST_GATHERED:
+            del self._events[0]
+        if self._due is None:
+            self._due = self._clock.callLater(GATHER, self._flush)
+
+    def _flush(self) -> None:
+        self._due = None
+        events, self._events = self._events, []
+        self._everybody("events", events)
+        self._look().addErrback(self._wrong)
+
+    def measured(self, sample: Mapping[str, Any]) -> None:
+        """Something was measured."""
+        self._everybody("sample", sample)
+
+    def _everybody(self, kind: str, value: object) -> None:
+        data = message(kind, value)
+        for viewer in list(self.viewers):
+            viewer.send(data)
+
+    def _wrong(self, failure: Any) -> None:
+        self._log.failure("the console cannot be told what is new", failure)
+
+
