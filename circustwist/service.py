@@ -30,6 +30,7 @@ from .logic.requests import Requests
 from .logic.restart import reason
 from .logic.schedule import Serial
 from .logic.tuning import Tuning
+from .measuring import observatory
 from .model.effects import Upgrade
 from .model.errors import WorldError
 from .model.inputs import Adopted, Begun, Ended, Noticed, Restored, Who
@@ -139,7 +140,8 @@ class Supervisor(Service):
         self._since = earlier.since if earlier else clock.seconds()
         about = About(os.getpid(), __version__, self._since, prepared.sockets.describe)
         self.interpreter = Interpreter(Requests(arbiter, about).handle, self._world, Doorbell(host.reactor))
-        self.faces = Faces(host.reactor, prepared, LocalSteering(self.interpreter, publisher), lambda: arbiter.stack)
+        steering = LocalSteering(self.interpreter, publisher, observatory(clock, arbiter, about))
+        self.faces = Faces(host.reactor, prepared, steering, lambda: arbiter.stack)
         self._alarm = Alarm(host.reactor, clock, self._spawner, planner.plain, lambda name: arbiter.stack.watcher(name))
         publisher.subscribe(self._alarm.hear)
         publisher.subscribe(Announcer(arbiter, clock, guide(prepared, host.screen)).hear)
@@ -234,6 +236,7 @@ class Supervisor(Service):
     def _close(self) -> None:
         self._spawner.killUnattributed()
         self.faces.close()
+        self.faces.steering.close()
         self._alarm.close()
         self._planner.prober.close()
         self._world.outputs.close()

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from ..model.launch import socketNumbers
+from ..model.launch import Names, socketNumbers
 from ..model.option import options
 from ..model.stack import Socket, Stack
 from ..model.stack import Watcher as Spec
@@ -83,6 +83,12 @@ def _death(last: Death | None, now: float) -> dict[str, Any] | None:
         return None
     back = None if last.back is None else round(last.back, 6)
     return {"worker": last.worker, "reason": last.reason, "ago": round(now - last.at, 3), "back": back}
+
+
+def running(arbiter: Arbiter) -> list[tuple[str, list[tuple[Names, int]]]]:
+    """The processes of each watcher, in the order in which the configuration has the watchers."""
+    return [(watcher.name, [(worker.names, worker.pid) for worker in watcher.seats.workers.values() if worker.pid])
+            for watcher in inFile(arbiter)]
 
 
 def pids(watcher: Watcher) -> list[int]:

@@ -18,8 +18,9 @@ from ..model.commands import ROLES, TABLE, Command, complete
 from ..model.effects import NOTHING, Answer, Effects, Signal, Whom
 from ..model.errors import Conflict, Denied, MessageError, NotFound, RequestError, UnknownCommand
 from ..model.events import Occurrence
-from ..model.inputs import Asked, Input, Who
-from . import alteration, answers
+from ..model.inputs import Asked, Input, Looked, Who
+from ..model.samples import Sample
+from . import alteration, answers, figures
 from .arbiter import Arbiter
 from .change import Change
 from .dependency import required, startStages, step, stopStages
@@ -27,6 +28,9 @@ from .operations import Operation, Step
 from .watcher import Watcher
 
 QUIT_STILL_ANSWERS = frozenset(("quit", "operation"))
+
+ELSEWHERE = {**alteration.COMMANDS, **figures.COMMANDS}
+"""Commands that have modules of their own."""
 
 
 class Steering(Protocol):
@@ -51,6 +55,17 @@ class Steering(Protocol):
     def past(self, since: int) -> Sequence[Occurrence]:
         """The events after that number, as far as they are kept."""
 
+    def observe(self, listener: Callable[[Sample], None], period: float) -> Callable[[], None]:
+        """
+        Be told what everything uses, now and then from now on; nothing is
+        measured while nobody observes.
+
+        @param period: seconds between two samples.  Differences in a sample
+            are those to the sample before it, which may have been made for
+            somebody else.
+        @return: ends it; harmless when called again.
+        """
+
 
 def authorise(command: Command, who: Who) -> None:
     """
@@ -71,11 +86,13 @@ class Requests:
         self.arbiter = arbiter
         self._about = about
         self._run: dict[str, Callable[[Asked, dict[str, Any], float], Effects]] = {
-            name: getattr(self, f"_{name}") for name in TABLE if name != "events" and name not in alteration.COMMANDS
-        } | {name: partial(run, self) for name, run in alteration.COMMANDS.items()}
+            name: getattr(self, f"_{name}") for name in TABLE if name != "events" and name not in ELSEWHERE
+        } | {name: partial(run, self) for name, run in ELSEWHERE.items()}
 
     def handle(self, input: Input, now: float) -> Effects:
         """What follows from an input; see L{Arbiter.handle}."""
+        if isinstance(input, Looked):
+            return figures.looked(input.look, input.sample)
         if not isinstance(input, Asked):
             return self.arbiter.handle(input, now)
         try:

@@ -90,6 +90,16 @@ COMMANDS: tuple[Command, ...] = (
     Command("globaloptions", "The endpoints for Circus's own clients.", (
         Argument("option", "text", "Only this one.", ""),
     ), answer={"options": "value by option"}),
+    Command("stats", "What the processes use.", (
+        _ANY,
+        Argument("process", "whole", "Only the process of this pid.", 0),
+        Argument("wid", "whole", "Only the worker of this number.", 0),
+        Argument("extended", "boolean", "Accepted for Circus's sake; it changes nothing.", False),
+        Argument("detail", "boolean", "Numbers too, also of sockets and the supervisor.", False),
+    ), answer={
+        "infos": "by watcher and pid", "name": "the one that was named", "info": "of the one that was named, by pid",
+        "process": "the pid that was given", "sample": "with detail: everything that was measured"}),
+    Command("dstats", "What the supervisor itself uses.", answer={"info": "processor, memory, age and so on"}),
     Command("listsockets", "The sockets of the stack.", answer={
         "sockets": "fd, name, backlog and host, port or path of each, and how many connections wait"}),
     Command("start", "Start watchers.", (_ANY, _MATCH, _WAITING), "operator", True, _OPERATION),

@@ -223,6 +223,20 @@ class Unwatch:
 
 
 @attrs.frozen
+class Look:
+    """
+    Measure everything; answered by C{Looked}.
+
+    @ivar call: the command that is answered by it.
+    @ivar arguments: its arguments.
+    """
+
+    call: int
+    command: str
+    arguments: Mapping[str, Any] = attrs.field(hash=False)
+
+
+@attrs.frozen
 class OpenStreams:
     """Open the streams of a watcher, whose options have changed."""
 
@@ -231,7 +245,7 @@ class OpenStreams:
 
 Effect: TypeAlias = (
     Spawn | Probe | Signal | Wake | Forget | Publish | Record | Answer | Quit | ReadStack | ChangeSockets | KeepSockets
-    | KeepSeats | OpenStreams | Upgrade | Measure | Watch | Unwatch
+    | KeepSeats | OpenStreams | Upgrade | Measure | Watch | Unwatch | Look
 )
 Effects: TypeAlias = tuple[Effect, ...]
 NOTHING: Effects = ()

@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from .effects import Timer
+from .effects import Look, Timer
 from .errors import SpawnProblem
 from .launch import Names
+from .samples import Sample
 from .stack import Stack
 
 
@@ -210,7 +211,15 @@ class Restored:
     restarts: Mapping[str, int] = attrs.field(hash=False)
 
 
+@attrs.frozen
+class Looked:
+    """Everything was measured for a command."""
+
+    look: Look
+    sample: Sample
+
+
 Input: TypeAlias = (
     Spawned | Refused | Exited | Probed | Woken | Asked | Adopted | Begun | Ended | StackRead | SocketsChanged
-    | Knocked | NotUpgraded | Restored | Measured | Noticed
+    | Knocked | NotUpgraded | Restored | Measured | Noticed | Looked
 )

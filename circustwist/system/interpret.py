@@ -113,6 +113,10 @@ class Interpreter:
             asked.Watch: self._watch, asked.Unwatch: self._unwatch,
         }
 
+    def does(self, kind: type, how: Callable[[Any], None]) -> None:
+        """Let somebody else do all effects of one kind."""
+        self._perform[kind] = how
+
     # Inputs
 
     def feed(self, input: Input) -> None:

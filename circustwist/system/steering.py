@@ -14,21 +14,25 @@ from ..model import effects as asked
 from ..model.commands import TABLE, Command, complete
 from ..model.errors import RequestError
 from ..model.events import Occurrence
-from ..model.inputs import Asked, Who
+from ..model.inputs import Asked, Looked, Who
+from ..model.samples import Sample
 from .interpret import Interpreter
+from .observatory import Observatory
 from .publish import Publisher
 
 
 class LocalSteering:
     """What L{Steering<circustwist.logic.requests.Steering>} promises, by an interpreter of this process."""
 
-    def __init__(self, interpreter: Interpreter, publisher: Publisher) -> None:
+    def __init__(self, interpreter: Interpreter, publisher: Publisher, observatory: Observatory) -> None:
         self._interpreter = interpreter
         self._publisher = publisher
+        self._observatory = observatory
         self._calls: dict[int, Deferred[Mapping[str, Any]]] = {}
         self._lastCall = 0
         self._offered: dict[str, Callable[[Mapping[str, Any], Who], Mapping[str, Any]]] = {}
         interpreter.answered = self._answered
+        interpreter.does(asked.Look, self._look)
 
     def offer(
         self, command: str, reply: Callable[[Mapping[str, Any], Who], Mapping[str, Any]]
@@ -80,3 +84,14 @@ class LocalSteering:
     def past(self, since: int) -> Sequence[Occurrence]:
         """The events after that number, as far as they are kept."""
         return self._publisher.past(since)
+
+    def observe(self, listener: Callable[[Sample], None], period: float) -> Callable[[], None]:
+        """Be told what everything uses, now and then from now on; the result ends it."""
+        return self._observatory.observe(listener, period)
+
+    def close(self) -> None:
+        """Measure nothing any more."""
+        self._observatory.close()
+
+    def _look(self, effect: asked.Look) -> None:
+        self._observatory.look(lambda sample: self._interpreter.feed(Looked(effect, sample)))
