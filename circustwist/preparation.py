@@ -75,11 +75,13 @@ def prepare(
             os.close(fd)
     environ = activation.take(sockets, stack.sockets, environ, os.getpid())
     given = {*sockets.names()}
-    for name, fd in survivors.sockets.items():
+    places = {name: place for place, name in enumerate(left.sockets)}
+    for name, fd in sorted(survivors.sockets.items(), key=lambda item: places[item[0]]):
         socket = _section(stack, name)
         ours = socket is not None and not {name, socket.name} & given and fits(socket, fd)
         if not ours or not _adopt(sockets, stack, name, fd):
             os.close(fd)
+    sockets.lost(handover.sockets if handover is not None else left.sockets)
     held = sockets.names()
     sockets.bindAll(socket for socket in stack.sockets if socket.name not in held)
     return Prepared(stack, base, environ, rundir, journal, sockets, left, survivors, handover)

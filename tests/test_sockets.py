@@ -278,10 +278,16 @@ class AdoptTests(Base):
         other = socket.create_server(("127.0.0.1", 0))
         os.set_inheritable(other.fileno(), True)
         port = other.getsockname()[1]
-        self.sockets.adopt(section(backlog=5), other.detach())
+        self.sockets.adopt(section(backlog=5), other.detach(), ours=False)
         self.assertEqual(self.flags(), (False, False))
         told = self.sockets.describe("web")
         self.assertEqual((told["port"], told["limit"]), (port, 5))
+
+    def test_adoptOurs(self) -> None:
+        """One that was ours stays as its workers have made it: in blocking mode they share it with us."""
+        other = socket.create_server(("127.0.0.1", 0))
+        self.sockets.adopt(section(), other.detach())
+        self.assertEqual(self.flags(), (False, True))
 
     def test_file(self) -> None:
         """The file of an adopted UNIX socket is ours to remove."""

@@ -19,6 +19,7 @@ from ..model.events import Event
 from ..model.inputs import (
     Adopted,
     Begun,
+    Drained,
     Ended,
     Exited,
     Input,
@@ -104,6 +105,10 @@ class Arbiter(Schedule):
     @_take.register
     def _(self, input: Noticed, now: float) -> Effects:
         return self._about(input.names, now, lambda watcher, worker: limits.noticed(watcher, worker, input, now))
+
+    @_take.register
+    def _(self, input: Drained, now: float) -> Effects:
+        return self._about(input.names, now, lambda watcher, worker: watcher.drained(worker, now))
 
     def _about(self, names: Names, now: float, tell: Callable[[Watcher, Worker], Effects]) -> Effects:
         """Tell a watcher of one of its workers; one that is not known changes nothing."""

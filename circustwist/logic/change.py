@@ -143,7 +143,7 @@ class Change:
         kept = []
         for name in plan.names("watcher", "add", "remove", "reload"):
             watcher = arbiter.watchers.get(name.lower())
-            seats = tuple(seat.number for seat in watcher.seats.inUse()) if watcher else ()
+            seats = watcher.seats.taken() if watcher else ()
             kept.append(KeepSeats(name, seats, handed(arbiter.stack, watcher.spec) if watcher else ()))
         return tuple(kept)
 

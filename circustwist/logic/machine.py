@@ -93,7 +93,7 @@ def _resizeAsleep(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effe
 @_active.upon(Inputs.start).loop()
 def _startAgain(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
     strays = watcher.seats.unseated(now, by) if watcher.reloading is None else NOTHING
-    return strays + watcher.seats.clear() + watcher.seats.trim(now, by) + watcher.seats.fill(now)
+    return strays + watcher.seats.clear() + watcher.detour.trim(watcher.seats, now, by) + watcher.seats.fill(now)
 
 
 @_starting.upon(Inputs.settle).to(_active)
@@ -144,7 +144,7 @@ def _vacant(inputs: Inputs, watcher: Watcher, now: float, seat: Seat, due: float
 def _resize(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
     if watcher.reloading is not None:
         return NOTHING  # done when the reload is over
-    return watcher.seats.trim(now, by) + watcher.seats.fill(now)
+    return watcher.detour.trim(watcher.seats, now, by) + watcher.seats.fill(now)
 
 
 @_active.upon(Inputs.reload).loop()

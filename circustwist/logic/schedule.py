@@ -18,6 +18,7 @@ from ..model.stack import Stack
 from ..model.stack import Watcher as Spec
 from .demand import doors
 from .dependency import hopeless, unmet
+from .detour import seated
 from .machine import newWatcher
 from .operations import Action, Line, Operation, Operations, Step
 from .readiness import handed
@@ -96,14 +97,19 @@ class Schedule:
     def add(self, spec: Spec) -> Watcher:
         """Add a watcher, which does not run yet."""
         watcher = newWatcher(spec, self.serial, self.draw, bool(handed(self.stack, spec)))
-        watcher.demand.doors = doors(self.stack, spec)
+        self._place(watcher)
         self.watchers[spec.name.lower()], self.lines[spec.name.lower()] = watcher, Line()
         return watcher
+
+    def _place(self, watcher: Watcher) -> None:
+        """Tell a watcher where its workers stand with the sockets."""
+        watcher.demand.doors = doors(self.stack, watcher.spec)
+        watcher.detour.applies = seated(self.stack, watcher.spec)
 
     def listen(self) -> Effects:
         """Let whoever waits for a connection wait at the sockets of the configuration in force."""
         for watcher in self.watchers.values():
-            watcher.demand.doors = doors(self.stack, watcher.spec)
+            self._place(watcher)
         return joined([watcher.demand.listen(watcher.seats) for watcher in self.watchers.values()])
 
     def sort(self) -> None:
@@ -331,6 +337,8 @@ def _complete(watcher: Watcher, action: Action) -> bool:
     if not watcher.running:
         return True
     seats = watcher.seats
+    if watcher.detour.leaving:
+        return False
     if action == "reload":
         return watcher.reloading is None and (bool(watcher.past.stale) or len(seats.workers) == seats.held)
     return watcher.status == "active" and seats.settled() and len(seats.workers) == seats.held

@@ -149,6 +149,11 @@ class Seats:
         vacant = [seat for seat in self.seats if not seat.holder]
         return (held + vacant)[: self.wanted]
 
+    def taken(self) -> tuple[int, ...]:
+        """The numbers of the seats that are in use, and of those whose workers have not ended yet."""
+        used = {worker.names.seat for worker in self.workers.values()}
+        return tuple(sorted(used.union(seat.number for seat in self.inUse())))
+
     def enqueue(self, seat: Seat) -> None:
         """Let a seat be filled as soon as it may."""
         if not seat.queued:
@@ -233,12 +238,15 @@ class Seats:
 
     def trim(self, now: float, by: str) -> Effects:
         """End the oldest of those that are too many, as Circus does."""
-        seated = [worker for worker in self.workers.values() if self.seatOf(worker) is not None]
-        surplus = seated[: max(0, len(seated) - self.wanted)]
-        effects = [self.retire(worker, now, self.ending(by)) for worker in surplus]
+        effects = [self.retire(worker, now, self.ending(by)) for worker in self.surplus()]
         if self.held >= self.wanted:
             effects.append(self.clear())
         return joined(effects)
+
+    def surplus(self) -> list[Worker]:
+        """The oldest of those that have a seat, as many as are too many."""
+        seated = [worker for worker in self.workers.values() if self.seatOf(worker) is not None]
+        return seated[: max(0, len(seated) - self.wanted)]
 
     def unseated(self, now: float, by: str) -> Effects:
         """End those who were to replace somebody, when nobody waits for them any more."""

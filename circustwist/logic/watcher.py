@@ -20,6 +20,7 @@ from ..model.inputs import Exited, Probed
 from ..model.stack import Watcher as Spec
 from . import durable, killing, limits, restart
 from .demand import Demand
+from .detour import Detour
 from .past import Death, Past
 from .readiness import Sight, live
 from .reload import AGAIN, Due, Reload
@@ -71,6 +72,7 @@ class Watcher:
     @ivar status: C{stopped starting active stopping failed}.
     @ivar sight: how its workers can be looked at.
     @ivar demand: how it waits to be needed.
+    @ivar detour: which of its seats are given no connections.
     @ivar past: what is told of its past.
     @ivar reloading: the reload under way; None if there is none.
     @ivar due: who is to be replaced for another reason.
@@ -82,6 +84,7 @@ class Watcher:
     status: str = "stopped"
     sight: Sight = attrs.field(factory=Sight)
     demand: Demand = attrs.field(factory=Demand)
+    detour: Detour = attrs.field(factory=Detour)
     past: Past = attrs.field(factory=Past)
     reloading: Reload | None = None
     due: Due = attrs.field(factory=Due)
@@ -124,9 +127,13 @@ class Watcher:
     def keepSeats(self) -> Effects:
         """Let go of what belongs to seats that nobody is to have any more."""
         seats = self.seats
-        if self.reloading is not None or len(seats.seats) <= seats.wanted:
+        if self.reloading is not None or len(seats.seats) <= seats.wanted or self.detour.leaving:
             return NOTHING
-        return (KeepSeats(self.name, tuple(seat.number for seat in seats.inUse())),)
+        return (KeepSeats(self.name, seats.taken()),)
+
+    def drained(self, worker: Worker, now: float) -> Effects:
+        """Nothing waits any more for a worker that was to go."""
+        return self.detour.drained(self.seats, worker, now) + self._settle(now)
 
     def stop(self, now: float, ending: Ending, again: bool = False) -> Effects:
         """
@@ -264,7 +271,8 @@ class Watcher:
         effects += killing.gone(self, worker, now, status)
         how = f"{restart.reason(status)} after {now - worker.since:.1f} s{said}"
         effects += self._successorFailed(worker, how, now)
-        return effects + self._settle(now)
+        self.detour.leaving.pop(worker.names.id, None)
+        return effects + (self.keepSeats() if seat is None else NOTHING) + self._settle(now)
 
     def _successorFailed(self, worker: Worker, how: str, now: float) -> Effects:
         """If a reload waited for this worker, it has failed."""
@@ -309,7 +317,7 @@ class Watcher:
             return self.inputs.vacant(now, self.seats.seats[timer.key], now) + self._settle(now)
         if timer.kind == "warmup":
             return self.seats.pump(now) + self._settle(now)
-        if timer.kind == "replace":
+        if timer.kind in ("replace", "detour"):
             return self._settle(now)
         if timer.kind == "rest":
             return self.demand.rested(self.seats)
@@ -342,7 +350,7 @@ class Watcher:
 
     def _settle(self, now: float) -> Effects:
         """Tell the machine what has come about."""
-        effects = NOTHING
+        effects = self.detour.look(self.seats, now)
         if self.status == "starting" and self.seats.wanted and self.seats.settled():
             effects += self.inputs.settle(now)
         if self.reloading is not None and self.reloading.over:

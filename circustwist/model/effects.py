@@ -190,6 +190,25 @@ class KeepSeats:
 
 
 @attrs.frozen
+class Avoid:
+    """
+    Give no connections to the sockets of some seats of a watcher, as long as others at the same port take them.
+
+    @ivar seats: their numbers; all other seats are given connections.
+    """
+
+    watcher: str
+    seats: tuple[int, ...]
+
+
+@attrs.frozen
+class Drain:
+    """Say C{Drained} when no connection waits any more at the sockets of a worker's seat, or after a while."""
+
+    names: Names
+
+
+@attrs.frozen
 class Upgrade:
     """
     Rehearse the installed version and become it; answered by C{NotUpgraded},
@@ -245,7 +264,7 @@ class OpenStreams:
 
 Effect: TypeAlias = (
     Spawn | Probe | Signal | Wake | Forget | Publish | Record | Answer | Quit | ReadStack | ChangeSockets | KeepSockets
-    | KeepSeats | OpenStreams | Upgrade | Measure | Watch | Unwatch | Look
+    | KeepSeats | Avoid | Drain | OpenStreams | Upgrade | Measure | Watch | Unwatch | Look
 )
 Effects: TypeAlias = tuple[Effect, ...]
 NOTHING: Effects = ()

@@ -191,6 +191,13 @@ class Knocked:
 
 
 @attrs.frozen
+class Drained:
+    """Nothing waits at the sockets of a worker's seat, or it was waited for long enough."""
+
+    names: Names
+
+
+@attrs.frozen
 class NotUpgraded:
     """The installed version failed its rehearsal, or could not be executed."""
 
@@ -221,5 +228,5 @@ class Looked:
 
 Input: TypeAlias = (
     Spawned | Refused | Exited | Probed | Woken | Asked | Adopted | Begun | Ended | StackRead | SocketsChanged
-    | Knocked | NotUpgraded | Restored | Measured | Noticed | Looked
+    | Knocked | Drained | NotUpgraded | Restored | Measured | Noticed | Looked
 )

@@ -128,6 +128,15 @@ class ISockets(Interface):
     def doors(name: str, watcher: str) -> list[str]:
         """The names of those that the seats of a watcher have already."""
 
+    def avoid(watcher: str, numbers: Collection[int]) -> None:
+        """
+        Give no connections to the sockets of these seats of a watcher, but to
+        all others of its, as long as there are any at the same port.
+        """
+
+    def queued(watcher: str, number: int) -> int:
+        """How many connections wait at the sockets of a seat."""
+
     def keepSeats(watcher: str, numbers: Collection[int], names: Collection[str] | None) -> None:
         """Close the sockets of all other seats of a watcher, and of all other sections if any are given."""
 

@@ -27,6 +27,7 @@ from ..model.effects import Effect, Effects, Timer
 from ..model.errors import ConfigError, InternalError, SpawnProblem, Unstartable, WorldError
 from ..model.inputs import (
     Asked,
+    Drained,
     Exited,
     Input,
     Knocked,
@@ -42,6 +43,7 @@ from ..model.inputs import (
 from ..model.launch import Launch, Names
 from . import reserve
 from .doorbell import Doorbell
+from .drain import Drains
 from .interfaces import IWorkerProcess, IWorkerProtocol
 from .kernel import startTime
 from .memory import Meter
@@ -102,6 +104,7 @@ class Interpreter:
         self._timers: dict[Timer, IDelayedCall] = {}
         self.answered: Callable[[asked.Answer], None] = lambda answer: None
         self._meter = Meter(world.clock, lambda names, size: self.feed(Measured(names, size)))
+        self._drains = Drains(world.clock)
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._perform: dict[type, Callable[[Any], None]] = {
             asked.Spawn: self._spawn, asked.Probe: self._probe, asked.Measure: self._measure,
@@ -110,7 +113,7 @@ class Interpreter:
             asked.Quit: self._quit, asked.ReadStack: self._readStack, asked.ChangeSockets: self._changeSockets,
             asked.KeepSockets: self._keepSockets, asked.KeepSeats: self._keepSeats,
             asked.OpenStreams: self._openStreams, asked.Upgrade: self._upgrade,
-            asked.Watch: self._watch, asked.Unwatch: self._unwatch,
+            asked.Avoid: self._avoid, asked.Drain: self._drain, asked.Watch: self._watch, asked.Unwatch: self._unwatch,
         }
 
     def does(self, kind: type, how: Callable[[Any], None]) -> None:
@@ -267,6 +270,13 @@ class Interpreter:
         self._world.sockets.keepSeats(effect.watcher, effect.seats, effect.sockets)
         self._world.journal.append(durable.sockets(self._world.sockets.inodes()))
 
+    def _avoid(self, effect: asked.Avoid) -> None:
+        self._world.sockets.avoid(effect.watcher, effect.seats)
+
+    def _drain(self, effect: asked.Drain) -> None:
+        names, sockets = effect.names, self._world.sockets
+        self._drains.wait(lambda: sockets.queued(names.watcher, names.seat), lambda: self.feed(Drained(names)))
+
     def _openStreams(self, effect: asked.OpenStreams) -> None:
         self._world.outputs.open(effect.spec)
 
@@ -325,6 +335,7 @@ class Interpreter:
             call.cancel()
         self._timers.clear()
         self._meter.close()
+        self._drains.close()
         self._queue.clear()
         self._doorbell.close()
         os.close(self._null)

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import signal
+import socket as net
 import struct
 from contextlib import suppress
 from functools import cache
@@ -21,6 +22,8 @@ import attrs
 _SYS_PIDFD_GETFD = 438
 _CLOCK_MONOTONIC = 1
 _TFD_TIMER_ABSTIME = 1
+_SO_ATTACH_REUSEPORT_CBPF = 51
+_SO_DETACH_REUSEPORT_BPF = 68
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
 _PR_SET_NO_NEW_PRIVS = 38
@@ -76,6 +79,27 @@ def timerLeft(fd: int) -> float:
     _checked(_libc().timerfd_gettime(fd, value))
     _, _, seconds, nanoseconds = struct.unpack("llll", value.raw)
     return float(seconds + nanoseconds / 1e9)
+
+
+# Sockets
+
+
+def steer(socket: net.socket, program: bytes) -> None:
+    """
+    Have a program choose among the sockets that share a port with this one.
+
+    @param program: instructions of classic BPF, whose answer is the place of a
+        socket in its group; without any the kernel chooses again.
+    @see: SO_ATTACH_REUSEPORT_CBPF in socket(7); SO_DETACH_REUSEPORT_BPF, Linux 5.3
+    """
+    if not program:
+        with suppress(FileNotFoundError):  # there is none
+            socket.setsockopt(net.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
+        return
+    instructions = ctypes.create_string_buffer(program, len(program))
+    # struct sock_fprog of linux/filter.h: how many, of eight bytes each, and where they are
+    value = struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions))
+    socket.setsockopt(net.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, value)
 
 
 # Ourselves

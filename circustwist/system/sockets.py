@@ -23,13 +23,18 @@ from ..model.errors import WorldError
 from ..model.stack import Socket
 from .binding import TYPES, Held, Refused, blaming, bound, family, fileAt, resolved, told, waiting
 from .interfaces import ISockets
+from .steer import Groups
 
 
 @implementer(ISockets)
 class Sockets:
     """The sockets of a stack."""
 
-    def __init__(self) -> None:
+    def __init__(self, groups: Groups | None = None) -> None:
+        """
+        @param groups: of sockets of seats; others may have some in them too.
+        """
+        self.groups = groups or Groups()
         self._held: dict[str, Held] = {}
 
     def bind(self, socket: Socket) -> None:
@@ -67,7 +72,9 @@ class Sockets:
             try:
                 adopted = net.socket(fileno=fd)
                 adopted.set_inheritable(False)
-                adopted.setblocking(socket.blocking)
+                if not ours:
+                    # What was ours has it since it was bound; the workers may have changed it, for all of us.
+                    adopted.setblocking(socket.blocking)
                 if socket.stream and keeper is None:
                     adopted.listen(socket.backlog)
             except OSError:
@@ -96,11 +103,12 @@ class Sockets:
         return self._held[name].socket.fileno()
 
     def names(self) -> list[str]:
-        """All of them."""
-        return list(self._held)
+        """All of them, those of seats by their places in their groups."""
+        places = {socket: place for place, socket in enumerate(self.groups.ordered())}
+        return sorted(self._held, key=lambda name: places.get(self._held[name].socket, -1))
 
     def inodes(self) -> dict[str, int]:
-        every = self._held.items()
+        every = ((name, self._held[name]) for name in self.names())
         return {name: os.fstat(held.socket.fileno()).st_ino for name, held in every if held.seated is None}
 
     def describe(self, name: str) -> Mapping[str, Any]:
@@ -108,9 +116,8 @@ class Sockets:
         queue, limit = waiting(held.socket)
         seats = {}
         if held.seated is not None:
-            queues = {seat: waiting(self._held[seat].socket)[0] or 0 for seat in self._listening(name)}
-            seats = {"seats": [{"name": seat, "queue": length} for seat, length in queues.items()]}
-            queue, limit = sum(queues.values()), held.seated.backlog
+            every = [self._seat(seat) for seat in self._listening(name)]
+            seats, queue, limit = {"seats": every}, sum(seat["queue"] for seat in every), held.seated.backlog
         host, port = ("", 0) if held.path else held.socket.getsockname()[:2]
         where = {"path": held.path} if held.path else {"host": host, "port": port}
         return {**where, **seats, "inode": os.fstat(held.socket.fileno()).st_ino, "queue": queue, "limit": limit}
@@ -131,6 +138,8 @@ class Sockets:
         @raise KeyError: if there is none of that name.
         """
         held = self._held.pop(name)
+        if "/" in name:
+            self.groups.leave(held.socket)
         held.socket.close()
         if unlink and held.file is not None and fileAt(held.path) == held.file:
             with suppress(OSError):
@@ -145,8 +154,15 @@ class Sockets:
             held.socket.close()
             raise ValueError(f"there is a socket {name} already")
         self._held[name] = held
+        if "/" in name:
+            self.groups.join(held.socket)
 
     # Sockets of seats
+
+    def _seat(self, name: str) -> dict[str, Any]:
+        """What is told of the socket of a seat."""
+        socket = self._held[name].socket
+        return {"name": name, "queue": waiting(socket)[0] or 0, "avoided": self.groups.avoids(socket)}
 
     def _besideSeats(self, socket: Socket) -> Socket:
         """A section with the port that the sockets of its seats have already, if there are any."""
@@ -165,6 +181,29 @@ class Sockets:
 
     def doors(self, name: str, watcher: str) -> list[str]:
         return [key for key in self._listening(name) if key == name or _watcherOf(key) == watcher.lower()]
+
+    def avoid(self, watcher: str, numbers: Collection[int]) -> None:
+        mine = [(key, held.socket) for key, held in self._held.items() if _watcherOf(key) == watcher.lower()]
+        avoided = {socket for key, socket in mine if int(key.rpartition("/")[2]) in numbers}
+        self.groups.avoid(avoided, {socket for _, socket in mine} - avoided)
+
+    def queued(self, watcher: str, number: int) -> int:
+        every = self._held.items()
+        mine = [held for key, held in every if _watcherOf(key) == watcher.lower() and key.endswith(f"/{number}")]
+        return sum(waiting(held.socket)[0] or 0 for held in mine)
+
+    def lost(self, names: Iterable[str]) -> None:
+        """
+        Some that were ours have ended while nobody looked.
+
+        @param names: all that there were, those of seats by their places.
+        """
+        every = [name for name in names if "/" in name]
+        for section in {sectionOf(name) for name in every}:
+            there = [name for name in every if sectionOf(name) == section]
+            held = [name for name in there if name in self._held]
+            if held and not self.groups.move([self._held[name].socket if name in held else None for name in there]):
+                self.groups.forget(self._held[held[0]].socket)
 
     def keepSeats(self, watcher: str, numbers: Collection[int], names: Collection[str] | None) -> None:
         for key in [key for key in self._held if _watcherOf(key) == watcher.lower()]:

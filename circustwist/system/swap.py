@@ -13,7 +13,7 @@ class Swap:
 
     def __init__(self, sockets: Sockets) -> None:
         self._sockets = sockets
-        self._other = Sockets()
+        self._other = Sockets(sockets.groups)
         self._made: list[str] = []
 
     def change(self, make: Collection[Socket], update: Collection[Socket]) -> dict[str, int]:

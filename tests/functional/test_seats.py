@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from typing import Any
 
 from .stack import alive
@@ -33,7 +34,8 @@ class SeatTests(DemandCase):
 
     def answers(self, daemon: Any, times: int = 60) -> set[int]:
         """Who serves so many connections."""
-        return {self.ask(daemon, "own") for _ in range(times)}
+        port = daemon.port("own")
+        return {self.answer(("127.0.0.1", port)) for _ in range(times)}
 
     def test_each(self) -> None:
         """Each has its own under the same number, all at one port, and all are given connections."""
@@ -68,6 +70,52 @@ class SeatTests(DemandCase):
         self.assertEqual(self.answers(daemon), set(daemon.pids("web")))
         daemon.call("incr", name="web", nb=3, waiting=True)
         self.assertEqual(self.answers(daemon, 120), set(daemon.pids("web")))
+
+    def avoided(self, daemon: Any) -> list[bool]:
+        """Whether the socket of each seat is given no connections."""
+        (own,) = [each for each in daemon.call("listsockets")["sockets"] if each["name"] == "own"]
+        return [seat["avoided"] for seat in own["seats"]]
+
+    def test_vacant(self) -> None:
+        """Connections are led around a seat that nobody serves, also by a supervisor that comes later."""
+        daemon = self.stack("respawn = False\n")
+        os.kill(daemon.pids("web")[0], signal.SIGKILL)
+        daemon.until(lambda: any(self.avoided(daemon)))
+        self.assertEqual(self.answers(daemon), set(daemon.pids("web")))
+        port, pids = daemon.port("own"), set(daemon.pids("web"))
+        daemon.call("upgrade")
+        answers = {self.answer(("127.0.0.1", port)) for _ in range(200)}
+        daemon.wait("2/3 ready")
+        daemon.until(lambda: len(daemon.pids("web")) == 3)
+        self.assertEqual(pids - set(daemon.pids("web")), set())
+        self.assertLessEqual(answers, set(daemon.pids("web")))
+        daemon.until(lambda: not any(self.avoided(daemon)))
+        self.assertEqual(self.answers(daemon), set(daemon.pids("web")))
+
+    def test_drained(self) -> None:
+        """Nobody's connection is lost when there are fewer, and fewer again."""
+        daemon = self.stack()
+        port, wrong = daemon.port("own"), []
+        done = threading.Event()
+
+        def client() -> None:
+            while not done.is_set():
+                try:
+                    self.answer(("127.0.0.1", port))
+                except (OSError, ValueError) as error:
+                    wrong.append(error)
+
+        clients = [threading.Thread(target=client) for _ in range(4)]
+        for each in clients:
+            each.start()
+        try:
+            for _ in range(2):
+                daemon.call("decr", name="web", waiting=True)
+        finally:
+            done.set()
+            for each in clients:
+                each.join()
+        self.assertEqual((wrong, len(daemon.pids("web"))), ([], 1))
 
     def test_adopted(self) -> None:
         """After kill -9 each goes on with its socket, and whoever replaces it does too."""
