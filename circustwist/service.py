@@ -136,7 +136,7 @@ class Supervisor(Service):
         publisher = Publisher(earlier.start, earlier.last) if earlier else Publisher(uuid.uuid4().hex[:12])
         self._world = World(
             clock, self._spawner, prepared.sockets, outputs, prepared.journal, publisher, planner.prober, planner,
-            host.read or (lambda: prepared.base), Swap(prepared.sockets), self._upgrade, self._quit)
+            host.read or (lambda: prepared.base), Swap(host.reactor, prepared.sockets), self._upgrade, self._quit)
         self._since = earlier.since if earlier else clock.seconds()
         about = About(os.getpid(), __version__, self._since, prepared.sockets.describe)
         self.interpreter = Interpreter(Requests(arbiter, about).handle, self._world, Doorbell(host.reactor))

@@ -8,8 +8,10 @@ so that a supervisor in somebody else's process leaves them alone.
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import signal
+import stat
 import sys
 from contextlib import suppress
 from functools import partial
@@ -32,6 +34,7 @@ from .logs import KEPT_LOGS, LEVELS, Console, opened, severe
 from .model.errors import ConfigError, WorldError
 from .model.ini import Reading, read
 from .model.naming import runtimeDirs
+from .model.reading import OpenFile
 from .model.stack import Stack
 from .system import activation, kernel
 from .system.handover import Handover, renice, take, unblock
@@ -39,10 +42,23 @@ from .system.rundir import RuntimeDir
 
 DEFAULT_PIDFILE = "twistd.pid"
 
-def readFile(path: str) -> bytes:
-    """The bytes of a configuration file; at most so many that a larger one is refused."""
-    with open(path, "rb") as file:
-        return file.read(11 * 1024 * 1024)
+def readFile(path: str, insecure: bool = True) -> bytes:
+    """
+    The bytes of a configuration file; at most so many that a larger one is refused.
+
+    @param insecure: whether root reads what everybody may write.
+    @raise OSError: if it cannot be read, or must not.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        os.set_blocking(file.fileno(), True)
+        mode = os.fstat(file.fileno()).st_mode
+        if not insecure and os.geteuid() == 0 and stat.S_ISREG(mode) and mode & stat.S_IWOTH:
+            raise PermissionError(errno.EPERM, "everybody may write to it, and root would run what it says; "
+                                               "chmod o-w it, or start with --insecure-config")
+        data = file.read(11 * 1024 * 1024)
+    if stat.S_ISFIFO(mode) and not data:
+        raise OSError(errno.ENODATA, "it is a pipe into which nobody writes")
+    return data
 
 
 class Options(usage.Options):
@@ -59,6 +75,7 @@ class Options(usage.Options):
     ]
     optFlags = [
         ["no-adopt", None, "The same as --takeover=kill."],
+        ["insecure-config", None, "As root, read configuration files to which everybody may write."],
         ["rehearse", None, "Only find out whether a running stack could become this version."],
     ]
 
@@ -85,8 +102,9 @@ class Options(usage.Options):
             raise usage.UsageError(f"--log-level is one of {', '.join(LEVELS)}, not {self['log-level']!r}")
         # Not resolved: the name of a stack that is reached by a link stays the link's.
         path = os.path.abspath(self["config"])
-        self.stack = _usable(read(self["config"], readFile, glob, os.environ, path))
-        self.again = partial(_again, path)
+        opened = partial(readFile, insecure=bool(self["insecure-config"]))
+        self.stack = _usable(read(self["config"], opened, glob, os.environ, path))
+        self.again = partial(_again, path, opened)
         if self["rehearse"]:
             return
         settings = self.stack.settings
@@ -128,7 +146,7 @@ class Options(usage.Options):
                  f"--umask={parent['umask']:o}"]
         words += [f"--logfile={parent['logfile']}"] if parent["logfile"] else []
         words += ["--syslog", f"--prefix={parent['prefix']}"] if parent["syslog"] else []
-        words += ["circus", "-c", self.stack.path]
+        words += ["circus", "-c", self.stack.path, *(["--insecure-config"] if self["insecure-config"] else [])]
         return words + [f"--{name}={self[name]}" for name in ("log-level", "log-output") if self[name]]
 
     def leave(self) -> None:
@@ -163,13 +181,13 @@ def _umask() -> int:
     return now
 
 
-def _again(path: str) -> Stack:
+def _again(path: str, opened: OpenFile) -> Stack:
     """
     Read a configuration that is in force already.
 
     @raise ConfigError: if it cannot be used.
     """
-    reading = read(path, readFile, glob, os.environ)
+    reading = read(path, opened, glob, os.environ)
     if reading.fatal:
         raise ConfigError(reading.fatal)
     return reading.stack

@@ -310,8 +310,11 @@ class SectionTests(IniTestCase):
 
     def test_firstWins(self) -> None:
         """Of an option that comes again the first value counts, also when its section comes again."""
-        watcher = self.one("[watcher:a]\ncmd = x\ncmd = y\n z\n[watcher:a]\ncmd = w\nargs = v\n")
+        found = reading("[watcher:a]\ncmd = x\ncmd = y\n z\n[watcher:a]\ncmd = w\nargs = v\n")
+        (watcher,) = found.stack.watchers
         self.assertEqual((watcher.cmd, watcher.args), ("x", "v"))
+        self.assertEqual([str(problem) for problem in found.problems], [
+            f"stack.ini:{line}: [watcher:a] cmd: stands in line 2 already, which counts" for line in (3, 6)])
 
     def test_default(self) -> None:
         """What DEFAULT says holds in every section that does not say otherwise."""

@@ -266,8 +266,9 @@ class _Collector:
             section = self.sections.get(entry.section)
             if section is None:
                 section = self.sections[entry.section] = Section(entry.section, entry.place)
-            if entry.option:
-                section.entries.setdefault(entry.option, entry)
+            first = section.entries.setdefault(entry.option, entry) if entry.option else entry
+            if first is not entry and first.place.file == file and first.text != entry.text:
+                self._findings.warn(entry, f"stands in line {first.place.line} already, which counts")
 
     def include(self, folder: str, entry: Entry, env: Mapping[str, str]) -> None:
         """Read the files that an C{include} or C{include_dir} names."""

@@ -11,7 +11,7 @@ import pwd
 import socket as net
 import stat
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -49,12 +49,14 @@ class Held:
     @ivar path: of a UNIX socket, absolute; empty for the others.
     @ivar file: what was made at the path; None if it cannot be told.
     @ivar seated: its section, if it only keeps the port: each seat has a socket that listens.
+    @ivar backlog: how many connections may wait; 0 if it does not listen.
     """
 
     socket: net.socket
     path: str = ""
     file: _File | None = None
     seated: Socket | None = None
+    backlog: int = 0
 
 
 @contextmanager
@@ -131,7 +133,7 @@ def _boundInet(spec: Socket, created: net.socket, listens: bool) -> Held:
     except OSError as error:
         raise _inetRefusal(spec, address, error) from None
     # Of the sockets of one port only those that listen are given connections.
-    return Held(created, seated=None if listens else spec)
+    return Held(created, seated=None if listens else spec, backlog=spec.backlog * (spec.stream and listens))
 
 
 def resolved(spec: Socket) -> tuple[Any, ...]:
@@ -155,6 +157,35 @@ def resolved(spec: Socket) -> tuple[Any, ...]:
         raise Refused("host", texts.get(error.errno or 0) or f"{host}: {error.strerror}") from None
 
 
+def named(spec: Socket) -> bool:
+    """Whether a name server may be asked for the address of a section."""
+    if spec.unix or spec.host in ("", "localhost"):
+        return False
+    try:
+        net.getaddrinfo(spec.host, None, flags=net.AI_NUMERICHOST)
+    except OSError:
+        return True
+    return False
+
+
+def looked(specs: Iterable[Socket]) -> list[Socket]:
+    """
+    The same sections with addresses for names.
+
+    @raise WorldError: one line, if one is not known.
+    """
+    found = []
+    for spec in specs:
+        with told(spec):
+            found.append(attrs.evolve(spec, host=resolved(spec)[0]) if named(spec) else spec)
+    return found
+
+
+def listens(held: Held) -> bool:
+    """Whether a socket on which connections are accepted still listens: any worker may have shut it down."""
+    return bool(held.socket.getsockopt(net.SOL_SOCKET, net.SO_ACCEPTCONN))
+
+
 def _inetRefusal(spec: Socket, address: tuple[Any, ...], error: OSError) -> Refused:
     if error.errno == errno.EADDRINUSE:
         return Refused("port", f"{spec.address} is in use{holder(inetInodes(spec.stream, address[0], address[1]))}")
@@ -176,7 +207,7 @@ def _boundUnix(spec: Socket, created: net.socket) -> Held:
         _makeWay(spec, path)
         with _umask(spec.umask if spec.mode is None else ~spec.mode & 0o777):
             created.bind(path)
-    held = Held(created, path, fileAt(path))
+    held = Held(created, path, fileAt(path), backlog=spec.backlog * spec.stream)
     try:
         with blaming("user" if spec.user else "group", {errno.EPERM: "needs root to give the socket away"}):
             if (uid, gid) != (-1, -1):

@@ -237,13 +237,15 @@ class Interpreter:
             self.feed(StackRead(effect.operation, None, "; ".join(str(error).splitlines())))
 
     def _changeSockets(self, effect: asked.ChangeSockets) -> None:
-        try:
-            inodes = self._world.swap.change(effect.make, effect.update)
-        except (WorldError, OSError) as error:
-            self.feed(SocketsChanged(effect.operation, "; ".join(str(error).splitlines())))
-        else:
+        def changed(inodes: dict[str, int]) -> None:
             self._world.journal.append(durable.sockets(inodes))
             self.feed(SocketsChanged(effect.operation))
+
+        def failed(failure: Failure) -> None:
+            failure.trap(WorldError, OSError)
+            self.feed(SocketsChanged(effect.operation, "; ".join(failure.getErrorMessage().splitlines())))
+
+        self._world.swap.change(effect.make, effect.update).addCallbacks(changed, failed)
 
     def _keepSockets(self, effect: asked.KeepSockets) -> None:
         self._world.journal.append(durable.sockets(self._world.swap.keep(effect.new, effect.names)))

@@ -17,13 +17,16 @@ from contextlib import suppress
 from typing import Any
 
 import attrs
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from ..model.errors import WorldError
 from ..model.stack import Socket
-from .binding import TYPES, Held, Refused, blaming, bound, family, fileAt, resolved, told, waiting
+from .binding import TYPES, Held, Refused, blaming, bound, family, fileAt, listens, resolved, told, waiting
 from .interfaces import ISockets
 from .steer import Groups
+
+_log = Logger()
 
 
 @implementer(ISockets)
@@ -81,7 +84,8 @@ class Sockets:
                 os.close(fd)
                 raise
         path = os.path.abspath(socket.path) if socket.unix else ""
-        self._hold(name or socket.name, Held(adopted, path, fileAt(path) if ours else None, keeper))
+        self._hold(name or socket.name, Held(adopted, path, fileAt(path) if ours else None, keeper,
+                                             socket.backlog * (socket.stream and keeper is None)))
 
     def update(self, socket: Socket) -> None:
         """
@@ -93,6 +97,7 @@ class Sockets:
         if held.seated is not None:
             self._held[socket.name] = attrs.evolve(held, seated=socket)
         for name in self._listening(socket.name) if socket.stream else ():
+            self._held[name] = attrs.evolve(self._held[name], backlog=socket.backlog)
             self._held[name].socket.listen(socket.backlog)
 
     def _listening(self, section: str) -> list[str]:
@@ -173,11 +178,20 @@ class Sockets:
         keeper = self._held[name]
         key = f"{name}/{watcher.lower()}/{number}"
         if keeper.seated is None or key in self._held:
-            return (name if keeper.seated is None else key), False
+            found = name if keeper.seated is None else key
+            self._listenAgain(found)
+            return found, False
         host, port = keeper.socket.getsockname()[:2]
         with told(keeper.seated):
             self._hold(key, bound(attrs.evolve(keeper.seated, host=host, port=port), True))
         return key, True
+
+    def _listenAgain(self, name: str) -> None:
+        """Undo what a worker may have done that shut a shared socket down; shutdown(2)."""
+        held = self._held[name]
+        if held.backlog and not listens(held):
+            held.socket.listen(held.backlog)
+            _log.warn("socket {name} was shut down by a process that has it, and listens again", name=name)
 
     def doors(self, name: str, watcher: str) -> list[str]:
         return [key for key in self._listening(name) if key == name or _watcherOf(key) == watcher.lower()]

@@ -177,7 +177,7 @@ class FaultCase(StackCase):
 
     def down(self, name: str) -> None:
         """Stop a watcher of the shared stack."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ControlError):
             self.house.call("stop", name=name, waiting=True)
 
     @contextlib.contextmanager
