@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from circustwist.cli.equivalent import COMMANDS as SUPERVISORCTL
+from circustwist.cli.equivalent import ROWS
 from circustwist.cli.main import cli
 from circustwist.logic import machine, watcher, worker
 from circustwist.model.circus import UNUSED
@@ -177,6 +179,23 @@ def sentence(method: Callable[..., Any]) -> str:
     return text
 
 
+# Other supervisors
+
+
+def supervisord() -> str:
+    """What each option of supervisord becomes."""
+    rows = [(f"[{row.section}] {literal(row.option)}", literal(row.ours) if row.ours else "", plain(row.note))
+            for row in ROWS]
+    return "\n".join(table([("supervisord", "circustwist", ""), *rows], "30 22 48"))
+
+
+def supervisorctl() -> str:
+    """What each command of supervisorctl is called."""
+    rows = [(literal(name), literal(f"circustwist {ours}") if ours else "", plain(note))
+            for name, (ours, note) in SUPERVISORCTL.items()]
+    return "\n".join(table([("supervisorctl", "circustwist", ""), *rows], "20 30 50"))
+
+
 # Faults
 
 
@@ -199,6 +218,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "circus-worker": lambda: states("worker"),
     "circus-watcher": lambda: states("watcher"),
     "circus-faults": faults,
+    "circus-supervisord": supervisord,
+    "circus-supervisorctl": supervisorctl,
 }
 """The text that stands for each directive."""
 

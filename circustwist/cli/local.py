@@ -25,7 +25,8 @@ def added(*parameters: click.Parameter) -> Callable[[Callable[..., int]], click.
         def call(**given: Any) -> int:
             return run(click.get_current_context().obj, **given)
 
-        made = click.Command(run.__name__, params=[*parameters, *everywhere()], callback=call, help=run.__doc__)
+        name = run.__name__.rstrip("_")
+        made = click.Command(name, params=[*parameters, *everywhere()], callback=call, help=run.__doc__)
         LOCAL.append(made)
         return made
 

@@ -19,12 +19,14 @@ from .. import __version__
 from ..control.blocking import ControlError
 from ..control.boxes import BoxError
 from ..model.commands import COMMANDS, TABLE, Command
-from . import find, passwd, setting
+from . import find, imports, local, passwd, setting
 from .find import Session
 from .known import KNOWN, plainly
-from .local import LOCAL
 from .outcome import INTERRUPTED, fault
 from .parameter import everywhere, parameter
+
+ALONE = (imports, local, passwd)
+"""The modules that put commands that are in no table into L{local.LOCAL}."""
 
 SETTING = {"set": setting.set, "add": setting.add, "get": setting.get}
 
@@ -64,9 +66,8 @@ for _command in COMMANDS:
     cli.add_command(built(_command))
 for _alias, _name in (("sockets", "listsockets"), ("apply", "reloadconfig"), ("reexec", "upgrade")):
     cli.add_command(built(TABLE[_name]), _alias)
-assert passwd.passwd in LOCAL
-for _local in LOCAL:
-    cli.add_command(_local)
+for _made in local.LOCAL:
+    cli.add_command(_made)
 
 
 # The process
