@@ -37,7 +37,7 @@ setup(
     extras_require={
         "test": [
             "hypothesis>=6.100", "circus>=0.19,<0.20", "chaussette>=1.3", "gunicorn>=25", "uvicorn>=0.30",
-            "setuptools>=77",
+            "setuptools>=77", "pytest>=8",
         ],
         "webstack": ["django>=5", "chaussette>=1.3", "gunicorn>=25", "uvicorn>=0.30", "pyuwsgi>=2.0.30"],
         "lint": ["ruff>=0.17,<0.18", "mypy>=2.4,<3", "mypy-zope>=1.0.17,<2", "types-psutil>=7,<8"],

@@ -30,6 +30,7 @@ from .logic.requests import Requests
 from .logic.restart import reason
 from .logic.schedule import Serial
 from .logic.tuning import Tuning
+from .logic.watcher import Watcher
 from .measuring import observatory
 from .model.effects import Upgrade
 from .model.errors import WorldError
@@ -47,6 +48,7 @@ from .system.notify import Notice
 from .system.output import Outputs
 from .system.prober import Prober
 from .system.publish import Publisher
+from .system.sockets import Sockets
 from .system.spawner import Spawner
 from .system.steering import LocalSteering
 from .system.survive import Survivor
@@ -187,6 +189,16 @@ class Supervisor(Service):
         alive = tuple(worker for worker in left.workers if worker.names.id not in dead)
         held = self._prepared.sockets.inodes()
         return [*durable.snapshot(attrs.evolve(left, workers=alive, sockets=held))]
+
+    @property
+    def sockets(self) -> Sockets:
+        """The sockets that it holds."""
+        return self._prepared.sockets
+
+    @property
+    def watchers(self) -> Mapping[str, Watcher]:
+        """The watchers, by their names in lower case."""
+        return self._arbiter.watchers
 
     # What the process is told
 

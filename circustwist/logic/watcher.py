@@ -200,7 +200,8 @@ class Watcher:
             self.sight.seen = found.ok or bool(self.sight.seen)
             found = attrs.evolve(found, ok=found.ok or unseen)
         if found.ok:
-            effects = self._proved(worker, now)
+            shown: Effects = (worker.event("ready"),) if worker.state == "starting" else NOTHING
+            effects = shown + self._proved(worker, now)
         elif found.what == "ready" and worker.state == "starting":
             effects = self.unfit(worker, f"was not ready: {found.detail}", now)
         elif found.what == "live" and worker.state == "ready":

@@ -19,7 +19,7 @@ class Event:
     Something that happened.
 
     @ivar name: Circus's names where it has one: C{spawn reap kill start stop
-        reload updated add remove}; ours are C{failed backoff operation quit
+        reload updated add remove}; ours are C{ready failed backoff operation quit
         adopted ...}.
     @ivar watcher: the watcher's name; empty for the stack as a whole.
     @ivar worker: as people type it, C{web/3}; empty if none is meant.

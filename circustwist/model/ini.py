@@ -211,7 +211,17 @@ def read(
         called, symbolic links as they are; without it, C{path}.
     """
     findings = Findings()
-    sections = collect(path, openFile, listFiles, environ, findings)
+    return assembled(path, collect(path, openFile, listFiles, environ, findings), environ, findings, absolute)
+
+
+def assembled(
+    path: str, sections: Mapping[str, Section], environ: Mapping[str, str], findings: Findings, absolute: str = ""
+) -> Reading:
+    """
+    What sections say, wherever they come from; see L{read}.
+
+    @param findings: what is wrong with them so far.
+    """
     reader = _Reader(sections, environ, findings)
     reader.strangers()
     settings = reader.settings(path)
