@@ -122,6 +122,9 @@ def _signal(given: Json) -> Json:
         given["signum"] = str(given["signum"])
     if "childpid" in given and "pid" not in given:
         raise MessageError("cannot specify childpid without pid")
+    if "child_pid" in given:
+        # What Circus's resource_watcher says, and its manual; Circus itself then signals every process of the watcher.
+        given["childpid"] = given.pop("child_pid")
     for name in ("pid", "childpid"):
         _whole(given, name)
     return given
@@ -176,7 +179,7 @@ def failure(call: Call | Malformed, error: RequestError, time: float) -> Json:
     if isinstance(call, Call):
         if isinstance(error, OperationFailed) and call.command in ("start", "add"):
             return {"status": "ok", "time": time, "id": call.id, **_none(call), "problem": str(error)}
-        if isinstance(error, NotFound) and call.command == "signal" and str(error).startswith("process "):
+        if isinstance(error, NotFound) and call.command in ("signal", "kill") and str(error).startswith("process "):
             return {"status": "ok", "time": time, "id": call.id}
     return {"status": "error", "reason": str(error), "tb": None, "time": time, "errno": error.number, "id": call.id}
 
@@ -247,15 +250,17 @@ def _globals(call: Call, found: Mapping[str, Any]) -> Json:
 
 def _options(call: Call, found: Mapping[str, Any]) -> Json:
     options = dict(found["options"])
-    if "env" in options and call.command == "options":
-        options["env"] = options["env"] or {}
+    if call.command == "options":
+        options |= {"env": options["env"] or {}, "executable": None}
+    if "working_dir" in options:
         options["working_dir"] = options["working_dir"] or os.getcwd()
     return {"options": options}
 
 
 _ANSWERS: Mapping[str, Callable[[Call, Mapping[str, Any]], Json]] = {
     "start": _started, "stop": _stopped, "restart": _changed, "reload": _changed, "add": _added, "incr": _resized,
-    "decr": _resized, "status": _status, "listsockets": _sockets, "globaloptions": _globals, "options": _options}
+    "decr": _resized, "status": _status, "listsockets": _sockets, "globaloptions": _globals, "options": _options,
+    "get": _options}
 
 
 # Events

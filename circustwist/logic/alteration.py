@@ -63,7 +63,7 @@ def set(requests: Requests, asked: Asked, arguments: dict[str, Any], now: float)
     _mayDefine(asked, *options)
     number = options.get("numprocesses")
     if watcher.spec.singleton and isinstance(number, int) and number > 1:
-        raise Conflict(f"cannot set numprocesses to {number} with a singleton watcher")
+        raise Conflict("Singleton watcher has a single process")
     spec = given.tuned(watcher.spec, options)
     wanted = watcher.seats.wanted if number is None else spec.numprocesses
     requests.room([watcher])

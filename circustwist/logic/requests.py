@@ -301,8 +301,12 @@ class Requests:
         watcher = self.one(arguments["name"])
         signum = self.signum(arguments["signum"])
         whom: Whom = "children" if arguments["children"] else "tree" if arguments["recursive"] else "process"
+        child = arguments["childpid"]
+        if not 0 <= child < 2**31:
+            raise MessageError("'childpid' is no pid")
+        whom = "child" if child else whom
         chosen = alteration.chosenWorkers(watcher, arguments)
-        return (*(Signal(worker.names.id, signum, whom) for worker in chosen), Answer(asked.call, {}))
+        return (*(Signal(worker.names.id, signum, whom, child) for worker in chosen), Answer(asked.call, {}))
 
     def _quit(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         effects = self.arbiter.quit(now, asked.who.name)

@@ -146,6 +146,7 @@ COMMANDS: tuple[Command, ...] = (
         Argument("pid", "whole", "Only this process.", 0),
         Argument("wid", "whole", "Only the worker of this number.", 0),
         Argument("children", "boolean", "The direct children instead of the process.", False),
+        Argument("childpid", "whole", "Only this child of it.", 0),
         Argument("recursive", "boolean", "The process and all its descendants.", False),
     ), "operator"),
     Command("events", "Send every event from now on to this connection.", (

@@ -12,8 +12,8 @@ from .events import Event
 from .launch import Names
 from .stack import Socket, Watcher
 
-Whom: TypeAlias = Literal["process", "tree", "children"]
-"""Who is signalled: only the process; its group and all of its descendants; only its direct children."""
+Whom: TypeAlias = Literal["process", "tree", "children", "child"]
+"""Who is signalled: only the process; its group and all of its descendants; only its direct children; one of these."""
 
 
 @attrs.frozen
@@ -40,11 +40,16 @@ class Spawn:
 
 @attrs.frozen
 class Signal:
-    """Signal a worker; nothing happens if it has ended."""
+    """
+    Signal a worker; nothing happens if it has ended.
+
+    @ivar child: the pid of the child that is meant, if one is.
+    """
 
     id: int
     signum: int
     whom: Whom = "process"
+    child: int = 0
 
 
 @attrs.frozen

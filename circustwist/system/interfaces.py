@@ -61,13 +61,15 @@ class IWorkerProcess(Interface):
 
     pid: int = Attribute("Its pid.")
 
-    def signal(signum: int, whom: str) -> None:
+    def signal(signum: int, whom: str, child: int = 0) -> None:
         """
         Send it a signal, without any risk of a recycled pid.  Nothing happens
         if it has ended.
 
         @param whom: C{process}, C{tree} (its process group and all of its
-            descendants that are known) or C{children} (direct children only).
+            descendants that are known), C{children} (direct children only)
+            or C{child} (one of these).
+        @param child: that child's pid; nothing happens if it is no child.
         @raise PermissionError: if it runs as a user that we may not signal.
         """
 

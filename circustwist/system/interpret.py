@@ -303,7 +303,7 @@ class Interpreter:
     def _signal(self, effect: asked.Signal) -> None:
         process = self.processes.get(effect.id)
         if process is not None:
-            process.signal(effect.signum, effect.whom)
+            process.signal(effect.signum, effect.whom, effect.child)
 
     def _wake(self, effect: asked.Wake) -> None:
         self._forget(effect)

@@ -74,7 +74,7 @@ class Process:
     def connectionLost(self, reason: Failure) -> None:
         """The reactor stops; the descriptor is given back by the keeper."""
 
-    def signal(self, signum: int, whom: str) -> None:
+    def signal(self, signum: int, whom: str, child: int = 0) -> None:
         if self._fd < 0:
             return
         with suppress(ProcessLookupError):
@@ -83,6 +83,8 @@ class Process:
             if whom == "children":
                 for child in kernel.children(self.pid):
                     trees.signalChild(child, self.pid, signum)
+            elif whom == "child":
+                trees.signalChild(child, self.pid, signum)
             elif whom == "tree":
                 self._keeper.tree.signal(self, signum)
                 kernel.signalGroup(self.pid, self._fd, signum)

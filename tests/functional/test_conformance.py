@@ -1,0 +1,350 @@
+"""
+Faithfulness, measured: every request, command line and event is put to Circus 0.19 and to a stack of ours.
+
+What differs on purpose is in L{DIFFERENCES}, each with what C{docs/circus.rst}
+says of it; a difference that is not there, and one that is not seen any more, fails.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from .conformance import PairCase, normal, words
+from .stack import SCRIPTS, TIMEOUT
+
+DOCS = Path(__file__).parents[2] / "docs" / "circus.rst"
+
+WATCHERS = """
+[watcher:one]
+cmd = sleep 1000
+copy_env = True
+numprocesses = 2
+flapping.attempts = 5
+min_ready = 0
+[watcher:Two]
+cmd = sleep 1000
+copy_env = True
+autostart = False
+min_ready = 0
+[watcher:solo]
+cmd = sleep 1000
+copy_env = True
+singleton = True
+min_ready = 0
+[socket:web]
+host = 127.0.0.1
+port = 0
+"""
+
+Case = tuple[str, dict[str, Any]]
+
+
+def case(command: str, **properties: Any) -> Case:
+    """A request."""
+    return command, properties
+
+
+READING: Mapping[str, Case] = {
+    "list": case("list"), "list one": case("list", name="ONE"), "list stopped": case("list", name="two"),
+    "list nobody": case("list", name="x"), "LIST": case("LIST"),
+    "status": case("status"), "status one": case("status", name="two"), "status nobody": case("status", name="x"),
+    "numwatchers": case("numwatchers"), "numprocesses": case("numprocesses"),
+    "numprocesses one": case("numprocesses", name="ONE"), "numprocesses nobody": case("numprocesses", name="x"),
+    "options": case("options", name="one"), "options nobody": case("options", name="x"), "options -": case("options"),
+    "get": case("get", name="one", keys=["numprocesses", "cmd", "stop_signal", "max_retry", "respawn", "warmup_delay"]),
+    "get env": case("get", name="one", keys=["copy_env", "uid", "args", "graceful_timeout", "shell"]),
+    "get nothing": case("get", name="one", keys=[]), "get unknown": case("get", name="one", keys=["nope"]),
+    "get free": case("get", name="one", keys=["flapping.attempts"]), "get -": case("get", name="one"),
+    "get wrong": case("get", name="one", keys=3), "get nobody": case("get", name="x", keys=["cmd"]),
+    "globaloptions": case("globaloptions"), "globaloptions one": case("globaloptions", option="check_delay"),
+    "globaloptions unknown": case("globaloptions", option="nope"),
+    "globaloptions keys": case("globaloptions", keys=["endpoint"]),
+    "listen": case("listen"), "unknown": case("nope"), "unknown properties": case("list", nope=3),
+}
+"""Requests that change nothing."""
+
+TYPES: Mapping[str, Any] = {
+    "numprocesses": "3", "max_retry": "3", "max_age": 1.5, "max_age_variance": "x", "stop_signal": "TERM",
+    "warmup_delay": "x", "retry_in": "x", "graceful_timeout": None, "uid": [], "gid": 1.5, "send_hup": 1, "shell": "x",
+    "copy_env": 0, "respawn": "x", "stop_children": 1, "close_child_stdin": 1, "close_child_stdout": "x",
+    "close_child_stderr": 3, "env": 3, "stdout_stream": 3, "stderr_stream": {}, "rlimit_nofile": "x",
+    "rlimit_zzz": 10, "nope": 1, "flapping.attempts": "4", "executable": "x",
+}
+"""Options with a value of a wrong type, for set and for add."""
+
+REFUSED: Mapping[str, Case] = {
+    **{f"set {key}": case("set", name="one", options={key: value}) for key, value in TYPES.items()},
+    **{f"add {key}": case("add", name="new", cmd="sleep 9", options={key: value}) for key, value in TYPES.items()},
+    "set number in env": case("set", name="one", options={"env": {"A": 1}}),
+    "set options": case("set", name="one", options=3), "set -": case("set", name="one"),
+    "set no name": case("set", options={}), "set nobody": case("set", name="x", options={"numprocesses": 3}),
+    "add again": case("add", name="ONE", cmd="sleep 9"), "add no cmd": case("add", name="new"),
+    "add no name": case("add", cmd="sleep 9"), "add options": case("add", name="new", cmd="sleep 9", options=3),
+    "add empty": case("add", name="", cmd="sleep 9"), "rm nobody": case("rm", name="x"), "rm -": case("rm"),
+    "start nobody": case("start", name="x"), "start match": case("start", name="one", match="zzz"),
+    "stop pattern": case("stop", name="[", match="regex"), "stop number": case("stop", name=3),
+    "reload nobody": case("reload", name="x"), "reload pattern": case("reload", name="o*"),
+    "incr -": case("incr"), "incr nobody": case("incr", name="x"), "incr solo": case("incr", name="solo"),
+    "decr solo waiting": case("decr", name="solo", waiting=True),
+    "set solo": case("set", name="solo", options={"numprocesses": 2}),
+    "kill -": case("kill"), "kill gone": case("kill", name="one", pid=1, waiting=True),
+    "kill nobody": case("kill", name="x"), "kill signum": case("kill", name="one", signum="NOPE"),
+    "signal -": case("signal", name="one"), "signal no name": case("signal", signum=18),
+    "signal nobody": case("signal", name="x", signum=18), "signal gone": case("signal", name="one", signum=18, pid=1),
+    "signal text": case("signal", name="one", signum="cont"),
+    "signal SIG": case("signal", name="one", signum="SIGCONT"),
+    "signal number": case("signal", name="one", signum="18"), "signal unknown": case("signal", name="one", signum="x"),
+    "signal stopped": case("signal", name="two", signum=18),
+    "signal children": case("signal", name="one", signum=18, children=True),
+    "signal recursive": case("signal", name="one", signum=18, recursive=True),
+    "signal childpid": case("signal", name="one", signum=18, childpid=3),
+}
+"""Requests that change nothing since they are refused, or are about nothing."""
+
+CHANGING: Mapping[str, Case] = {
+    "stop": case("stop", name="one", waiting=True), "stop again": case("stop", name="one", waiting=True),
+    "start": case("start", name="one", waiting=True), "start again": case("start", name="one", waiting=True),
+    "start glob": case("start", name="o*", waiting=True), "start regex": case("start", name="O.E", match="regex",
+                                                                              waiting=True),
+    "start simple": case("start", name="one", match="simple", waiting=True), "start not waiting": case("start",
+                                                                                                        name="one"),
+    "restart": case("restart", name="one", waiting=True), "restart glob": case("restart", name="[os]*", waiting=True),
+    "reload": case("reload", name="one", waiting=True), "reload hard": case("reload", name="one", waiting=True,
+                                                                           graceful=False),
+    "reload sequential": case("reload", name="one", waiting=True, sequential=True),
+    "reload stopped": case("reload", name="two", waiting=True),
+    "stop two": case("stop", name="two", waiting=True),
+    "incr": case("incr", name="one", waiting=True), "incr 2": case("incr", name="one", nb=2, waiting=True),
+    "decr 9": case("decr", name="one", nb=9, waiting=True), "incr not waiting": case("incr", name="one", nb=2),
+    "set numprocesses": case("set", name="one", options={"numprocesses": 3}, waiting=True),
+    "set negative": case("set", name="one", options={"numprocesses": -1}, waiting=True),
+    "set back": case("set", name="one", options={"numprocesses": 2}, waiting=True),
+    "set now": case("set", name="one", options={"graceful_timeout": 3, "stop_signal": 2, "send_hup": False},
+                    waiting=True),
+    "set reload": case("set", name="one", options={"cmd": "sleep 1001"}, waiting=True),
+    "set nothing": case("set", name="one", options={}, waiting=True),
+    "get set": case("get", name="one", keys=["cmd", "graceful_timeout", "stop_signal", "numprocesses"]),
+    "add": case("add", name="three", cmd="sleep 1000", options={"copy_env": True}, waiting=True),
+    "status added": case("status", name="three"), "list added": case("list"),
+    "set added": case("set", name="three", options={"numprocesses": 2}, waiting=True),
+    "status set": case("status", name="three"),
+    "start added": case("start", name="three", waiting=True),
+    "add start": case("add", name="four", cmd="sleep", args=["1000"], options={"copy_env": True}, start=True,
+                      waiting=True),
+    "add fails": case("add", name="five", cmd="/nonexistent", start=True, waiting=True),
+    "status fails": case("status", name="five"),
+    "rm": case("rm", name="three", waiting=True), "rm failed": case("rm", name="five", waiting=True),
+    "list removed": case("list"),
+    "kill": case("kill", name="one", waiting=True), "kill 9": case("kill", name="one", signum=9, waiting=True),
+    "stop several": case("stop", name="[of]*", waiting=True), "statuses": case("status"),
+    "start all": case("start", waiting=True), "statuses started": case("status"),
+    "reload all": case("reload", waiting=True), "stop all": case("stop", waiting=True),
+    "statuses stopped": case("status"),
+}
+"""Requests that change something, one after the other."""
+
+ENVIRONMENT = "Environments are shown as ``***``"
+KEYS = "``options`` tells every option"
+TEXTS = "errors of the client instead of tracebacks"
+FREE = "``get`` knows free-form options"
+KILL = "``kill`` of an unknown watcher is an error"
+PROBLEM = "a ``problem`` key"
+FAILED = "the status ``failed``"
+SEQUENTIAL = "``--sequential`` is accepted"
+DROPPED = "Circus drops watchers that were added"
+DIFFERENCES: Mapping[str, str] = {
+    "options": KEYS, "get free": FREE, "get wrong": TEXTS, "stop pattern": TEXTS, "stop number": TEXTS,
+    "kill nobody": KILL, "kill signum": TEXTS, "signal unknown": TEXTS, "signal childpid": TEXTS,
+    "add fails": PROBLEM, "status fails": FAILED, "circusctl kill nope": KILL, "circusctl signal one nope": TEXTS,
+    "circusctl status four": DROPPED, "events of sequential": SEQUENTIAL,
+}
+"""Cases in which we differ on purpose, and what the documentation says of it."""
+
+
+class DifferenceCase(PairCase):
+    """Cases that may be in the table of differences."""
+
+    def compare(self, cases: Iterable[tuple[str, Any, Any]]) -> None:
+        """
+        Compare pairs of what was said.
+
+        @param cases: the name of each, what Circus says and what we say.
+        """
+        wrong = []
+        for name, theirs, mine in cases:
+            if (theirs != mine) != (name in DIFFERENCES):
+                known = f"  (listed: {DIFFERENCES[name]})" if name in DIFFERENCES else ""
+                wrong.append(f"{name}{known}\n    circus {json.dumps(theirs)}\n    ours   {json.dumps(mine)}")
+        if wrong:
+            self.fail("\n".join(wrong))
+
+    def requests(self, cases: Mapping[str, Case]) -> None:
+        """Put requests to both, in order."""
+        found = []
+        for name, (command, properties) in cases.items():
+            theirs, mine = self.both(lambda side, c=command, p=properties: side.call(c, **p))  # type: ignore[misc]
+            found.append((name, normal(theirs), normal(mine)))
+        self.compare(found)
+
+
+class DocumentationTests(SynchronousTestCase):
+    """What the documentation says."""
+
+    def test_told(self) -> None:
+        """Every difference is told in the page for those who come from Circus."""
+        page = " ".join(DOCS.read_text().split())
+        for reason in set(DIFFERENCES.values()):
+            self.assertIn(reason, page)
+
+
+class RequestTests(DifferenceCase):
+    """What C{CircusClient} is answered."""
+
+    ini = WATCHERS
+
+    def test_1reading(self) -> None:
+        """Requests that change nothing."""
+        self.requests(READING)
+        theirs, mine = self.both(lambda side: normal(side.call("options", name="one")["options"]))
+        # min_ready is none of Circus's options, so that it takes it for a free-form one.
+        self.assertEqual({key: mine[key] for key in theirs} | {"env": 0, "min_ready": 0},
+                         theirs | {"env": 0, "min_ready": 0})
+
+    def test_2refused(self) -> None:
+        """Requests that are refused."""
+        self.requests(REFUSED)
+
+    def test_3changing(self) -> None:
+        """Requests that change something."""
+        self.requests(CHANGING)
+
+
+LINES: tuple[str, ...] = (
+    "status", "status one", "status nope", "list", "list one", "list nope", "numwatchers", "numprocesses",
+    "numprocesses one", "get one numprocesses", "get one cmd stop_signal", "get one nope", "get one", "get",
+    "globaloptions check_delay", "globaloptions nope", "listsockets", "ipython", "nope", "--version",
+    "--json status", "--json status one", "--json status nope", "--json list", "--json numprocesses", "--json nope",
+    "--prettify status", "--json --prettify list", "options nope", "options",
+    "stop", "stop nope", "start one --waiting", "start --waiting one", "stop --waiting one", "status one",
+    "start one", "start nope", "restart one --waiting", "restart --match regex --waiting o.e", "--json stop one",
+    "--json start one --waiting", "reload one --waiting", "reload --terminate --waiting one",
+    "reload --sequential --waiting one", "incr one --waiting", "incr one 2 --waiting", "decr one --waiting",
+    "decr one 2 --waiting", "incr solo", "incr", "incr nope", "numprocesses one",
+    "set one graceful_timeout 4", "set one numprocesses 3 --waiting", "set one nope 3", "set one numprocesses x",
+    "set one", "set", "get one graceful_timeout", "set one max_age 3 stop_signal TERM",
+    "add --start three sleep 1000", "add four sleep 1000", "add one sleep 3", "add", "add x", "status three",
+    "rm three", "rm nope", "rm", "kill one", "kill nope", "kill", "kill one --signum 9", "kill one 1",
+    "signal one CONT", "signal one cont", "signal one 18", "signal one nope", "signal one", "signal nope 18",
+    "signal --children one 18", "signal --recursive one SIGCONT", "signal one 1 18", "reloadconfig --waiting",
+    "start --waiting", "stop --waiting", "status four",
+)
+"""Command lines of circusctl, one after the other."""
+
+
+class CommandLineTests(DifferenceCase):
+    """What C{circusctl} says and returns."""
+
+    ini = WATCHERS
+
+    def test_lines(self) -> None:
+        """Every command, with its flags and with mistakes."""
+        found = []
+        for line in LINES:
+            theirs, mine = self.both(lambda side, line=line: side.ctl(*line.split()))  # type: ignore[misc]
+            found.append((f"circusctl {line}", said(theirs), said(mine)))
+        self.compare(found)
+
+
+SHELL = """status
+status one
+numwatchers
+help status
+nope
+incr solo
+set one numprocesses 1
+list nope
+"""
+
+
+class ShellTests(DifferenceCase):
+    """circusctl without a command."""
+
+    ini = WATCHERS
+
+    def test_shell(self) -> None:
+        """Its prompt takes every command."""
+        found = [subprocess.run(
+            [str(SCRIPTS / "circusctl"), "--endpoint", side.endpoint], input=SHELL, capture_output=True, text=True,
+            timeout=TIMEOUT, check=False) for side in self.sides()]
+        self.assertIn("one: active", found[0].stdout)
+        self.assertEqual(*((run.returncode, run.stdout, run.stderr) for run in found))
+
+
+OPERATIONS: Mapping[str, tuple[Case, ...]] = {
+    "stop": (case("stop", name="one", waiting=True),), "start": (case("start", name="one", waiting=True),),
+    "restart": (case("restart", name="one", waiting=True),),
+    "terminate": (case("reload", name="one", waiting=True, graceful=False),),
+    "reload": (case("reload", name="one", waiting=True),),
+    "sequential": (case("reload", name="one", waiting=True, sequential=True),),
+    "incr": (case("incr", name="one", waiting=True),), "decr": (case("decr", name="one", waiting=True),),
+    "set": (case("set", name="one", options={"graceful_timeout": 3, "stop_signal": 15}, waiting=True),),
+    "kill": (case("kill", name="one", waiting=True),),
+    "signal": (case("signal", name="one", signum="KILL"),),
+    "add": (case("add", name="A b", cmd="sleep 1000", options={"copy_env": True}, start=True, waiting=True),),
+    "rm": (case("rm", name="a b", waiting=True),),
+}
+"""What is done while events are listened to."""
+
+
+class EventTests(DifferenceCase):
+    """What C{CircusConsumer} hears."""
+
+    ini = WATCHERS.replace("numprocesses = 2", "numprocesses = 1")
+
+    def test_events(self) -> None:
+        """The events of each operation, in order, with what they tell."""
+        found = []
+        for side in self.sides():
+            side.driver(do="consume", endpoint=f"ipc://{side.folder}/events")
+        for name, requests in OPERATIONS.items():
+            pairs = []
+            for side in self.sides():
+                self.quiet()
+                side.driver(do="heard", least=0)
+                for command, properties in requests:
+                    side.call(command, **properties)
+                told = side.driver(do="heard", least=EXPECTED[name])
+                pairs.append([self.event(each) for each in told if side is self.ours or not self.chance(name, each)])
+            found.append((f"events of {name}", *pairs))
+        self.compare(found)
+
+    def chance(self, name: str, told: list[Any]) -> bool:
+        """Whether Circus tells of an end only if its periodic check falls into the moment."""
+        return name in ("kill", "decr", "reload") and told[0].endswith(".reap")
+
+    def event(self, told: list[Any]) -> Any:
+        """One event without times and pids; both are looked at."""
+        topic, payload = told
+        self.assertIsInstance(payload.pop("time"), float)
+        return [topic, normal(payload)]
+
+
+EXPECTED: Mapping[str, int] = {
+    "stop": 3, "start": 2, "restart": 5, "terminate": 5, "reload": 3, "sequential": 3, "incr": 1, "decr": 1, "set": 2,
+    "kill": 2, "signal": 2, "add": 3, "rm": 4}
+"""How many events each of them brings at least."""
+
+
+def said(run: dict[str, Any]) -> dict[str, Any]:
+    """What a run of circusctl comes to; JSON as what it means, since its keys have no order."""
+    try:
+        out = normal(json.loads(run["out"]))
+    except ValueError:
+        out = words(run["out"])
+    return {"code": run["code"], "out": out, "err": words(run["err"])}
