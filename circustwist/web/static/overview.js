@@ -1,0 +1,127 @@
+// How everything is, problems first.
+
+import { attr, badge, h, rebadge, text } from './dom.js';
+import { ago, bytes, count, percent, plural, rate, span } from './format.js';
+import { spark } from './chart.js';
+import { health } from './store.js';
+import { Table } from './table.js';
+import { Reloads } from './progress.js';
+import { socketColumns } from './sockets.js';
+
+/** A cell with a number and its curve. */
+export function curved(store, key, shown) {
+  return {
+    make: (cell) => cell.append(h('span.value'), h('canvas.spark', { 'aria-hidden': 'true' })),
+    paint: (cell, row) => {
+      text(cell.firstChild, shown(row));
+      const ring = store.ring(key(row));
+      if (ring) spark(cell.lastChild, ring.list());
+    },
+  };
+}
+
+export class Overview {
+  constructor(app) {
+    this.app = app;
+    const { store, actions } = app;
+    this.says = h('p.says', { role: 'status' });
+    this.stats = h('dl.stats');
+    this.values = new Map();
+    this.reloads = new Reloads(app);
+    this.table = new Table({
+      name: 'watchers', caption: 'Watchers', id: (row) => row.name, sort: ['state', -1], select: true,
+      empty: 'There is no watcher in the configuration.', open: (row) => app.go(`watcher/${encodeURIComponent(row.name)}`),
+      columns: [
+        { key: 'name', title: 'Watcher', value: (row) => row.name, text: (row) => row.name },
+        {
+          key: 'state', title: 'State', value: (row) => health(row).rank,
+          make: (cell) => cell.append(badge('', '')),
+          paint: (cell, row) => { const { kind, word } = health(row); rebadge(cell.firstChild, kind, word); },
+        },
+        {
+          key: 'running', title: 'Running', kind: 'num', value: (row) => row.active,
+          make: (cell) => cell.append(h('span.value'), h('span.meter', { 'aria-hidden': 'true' }, h('i'))),
+          paint: (cell, row) => {
+            text(cell.firstChild, `${row.active} of ${row.wanted}`);
+            attr(cell.lastChild, 'data-full', row.active >= row.wanted);
+            cell.lastChild.firstChild.style.width = `${row.wanted ? Math.min(100, (row.active / row.wanted) * 100) : 0}%`;
+          },
+        },
+        { key: 'cpu', title: 'CPU', kind: 'num', value: (row) => store.sum(row).cpu, ...curved(store, (row) => `w:${row.name}:cpu`, (row) => percent(this.known(row, 'cpu'))) },
+        { key: 'memory', title: 'Memory', kind: 'num', value: (row) => store.sum(row).memory, ...curved(store, (row) => `w:${row.name}:memory`, (row) => bytes(this.known(row, 'memory'))) },
+        { key: 'restarts', title: 'Restarts', kind: 'num', value: (row) => row.restarts, text: (row) => count(row.restarts) },
+        {
+          key: 'last', title: 'Last unplanned end', kind: 'wide', value: (row) => row.last?.at ?? null,
+          text: (row) => (row.problem || (row.last ? `${row.last.worker} ${row.last.reason}, ${ago(store.now() - row.last.at)}` : '')),
+        },
+      ],
+    });
+    this.bulk = h('div.bulk', { hidden: true }, h('span'), actions.buttons(() => [...this.table.chosen]));
+    this.table.onselect = (names) => {
+      this.bulk.hidden = !names.length || !store.may('stop');
+      text(this.bulk.firstChild, `${plural(names.length, 'watcher')} chosen`);
+    };
+    this.sockets = new Table({
+      name: 'sockets', caption: 'Sockets', id: (row) => row.name, sort: ['name', 1], empty: 'There is no socket in the configuration.',
+      open: (row) => app.go(`sockets?of=${encodeURIComponent(row.name)}`), columns: socketColumns(store, true),
+    });
+    this.node = h('div.view', {},
+      h('section.lead', {}, this.says, this.stats), this.reloads.node,
+      h('section', {}, h('div.bar', {}, h('h2', {}, 'Watchers'), this.bulk, this.table.savers()), this.table.node),
+      this.socketPart = h('section', {}, h('div.bar', {}, h('h2', {}, 'Sockets'), this.sockets.savers()), this.sockets.node));
+  }
+
+  known(row, what) {
+    return this.app.store.daemon ? this.app.store.sum(row)[what] : null;
+  }
+
+  stat(name, value, key) {
+    if (!this.values.has(name)) {
+      const cell = h('dd', {}, h('span.value'), key ? h('canvas.spark', { 'aria-hidden': 'true' }) : null);
+      this.values.set(name, cell);
+      this.stats.append(h('div', {}, h('dt', {}, name), cell));
+    }
+    const cell = this.values.get(name);
+    text(cell.firstChild, value);
+    const ring = key ? this.app.store.ring(key) : null;
+    if (ring) spark(cell.lastChild, ring.list(), { width: 72, height: 20 });
+  }
+
+  sentence(watchers) {
+    const { store } = this.app;
+    const bad = watchers.filter((one) => health(one).rank >= 3);
+    if (store.stack.quitting) return ['busy', 'The stack is stopping.'];
+    if (bad.length) {
+      const first = bad.sort((a, b) => health(b).rank - health(a).rank)[0];
+      const more = bad.length > 1 ? ` ${plural(bad.length, 'watcher')} need attention.` : '';
+      return ['bad', `${first.name} is ${health(first).word}${first.problem ? `: ${first.problem}` : ''}.${more}`];
+    }
+    const off = watchers.filter((one) => one.status === 'stopped' && !one.asleep).length;
+    const running = watchers.reduce((sum, one) => sum + one.active, 0);
+    const rest = off ? `; ${plural(off, 'watcher')} stopped` : '';
+    return ['good', watchers.length === off && off ? 'Everything is stopped.' : `All is well: ${plural(running, 'worker')} of ${plural(watchers.length - off, 'watcher')} running${rest}.`];
+  }
+
+  draw() {
+    const { store } = this.app;
+    const filter = this.app.filter.toLowerCase();
+    const watchers = store.stack.order.map((name) => store.watchers.get(name)).filter(Boolean);
+    const [kind, said] = this.sentence(watchers);
+    attr(this.says, 'data-kind', kind);
+    text(this.says, said);
+    const hour = store.now() - 3600;
+    const restarts = store.events.filter((e) => e.event === 'reap' && !e.planned && e.time > hour).length;
+    const numbers = store.daemon;
+    this.stat('Workers', `${count(watchers.reduce((sum, one) => sum + one.active, 0))} of ${count(watchers.reduce((sum, one) => sum + one.wanted, 0))}`);
+    this.stat('Unplanned ends, 1 h', count(restarts));
+    this.stat('CPU', numbers ? percent(store.ring('all:cpu')?.last()) : '–', 'all:cpu');
+    this.stat('Memory', numbers ? bytes(store.ring('all:memory')?.last()) : '–', 'all:memory');
+    if (store.sockets.size) this.stat('Connections/s', numbers ? rate(store.ring('all:rate')?.last()) : '–', 'all:rate');
+    this.stat('Supervisor', numbers ? `${percent(numbers.cpu)}, ${Math.round(numbers.lag * 1000)} ms late` : '–');
+    this.stat('Up', span(store.now() - store.stack.started));
+    this.reloads.draw();
+    this.table.update(watchers.filter((one) => one.name.toLowerCase().includes(filter)));
+    this.sockets.update([...store.sockets.values()].filter((one) => one.name.toLowerCase().includes(filter)));
+    this.socketPart.hidden = !store.sockets.size;
+  }
+}
