@@ -13,6 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.model.events import Event, Occurrence
 from circustwist.model.inputs import Who
+from circustwist.model.launch import Names
+from circustwist.model.samples import ProcessSample, Sample, WatcherSample, WorkerSample
 from circustwist.web.feed import GATHER, Feed
 from circustwist.web.stream import HEARTBEAT, Viewer
 
@@ -25,6 +27,7 @@ class Steering:
     def __init__(self) -> None:
         self.status: dict[str, Any] = stack()
         self.listeners: list[Callable[[Occurrence], None]] = []
+        self.observers: list[Callable[[Sample], None]] = []
         self.asked = 0
 
     def ask(self, command: str, arguments: Mapping[str, Any], who: Who) -> Deferred[Mapping[str, Any]]:
@@ -36,6 +39,11 @@ class Steering:
         """One more listener."""
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener)
+
+    def observe(self, listener: Callable[[Sample], None], period: float) -> Callable[[], None]:
+        """One more who observes."""
+        self.observers.append(listener)
+        return lambda: self.observers.remove(listener)
 
     def past(self, since: int) -> Sequence[Occurrence]:
         """There was nothing."""
@@ -131,6 +139,26 @@ class FeedTests(SynchronousTestCase):
         self.steering.happen(3)
         self.clock.advance(GATHER)
         self.assertEqual([kind for kind, _ in request.messages()], ["events"])
+
+    def test_measured(self) -> None:
+        """Of what is measured only what has changed is told; who comes in is told all of it."""
+
+        def sample(*cpus: float) -> Sample:
+            """A sample of workers that use so much."""
+            workers = tuple(
+                WorkerSample(Names(id, "web", id), ProcessSample(id, cpu, memory=2048)) for id, cpu in enumerate(cpus))
+            return Sample(1000.0, 1.0, ProcessSample(1), 0.0, (WatcherSample("web", workers),))
+
+        _, request = self.viewer()
+        for each in (sample(1.0, 2.0, 3.0), sample(1.0, 2.5)):
+            self.steering.observers[0](each)
+        _, (_, first), (_, second) = request.messages()
+        self.assertEqual(first["p"], [0, 10, 2, -1, 0, 0, 0, 1, 20, 2, -1, 0, 0, 0, 2, 30, 2, -1, 0, 0, 0])
+        self.assertEqual((second["p"], second["gone"], second["whole"]), ([1, 25, 2, -1, 0, 0, 0], [2], False))
+        _, late = self.viewer()
+        self.assertEqual([kind for kind, _ in late.messages()], ["hello", "sample"])
+        self.feed.close()
+        self.assertEqual(self.steering.observers, [])
 
     def test_nobody(self) -> None:
         """Without a browser nothing is listened to, asked or timed."""

@@ -18,6 +18,7 @@ from ..model.stack import Watcher as Spec
 from ..model.streams import Stream
 from .arbiter import Arbiter
 from .past import Death
+from .readiness import handed
 from .watcher import Watcher
 
 MASK = "***"
@@ -99,7 +100,12 @@ def pids(watcher: Watcher) -> list[int]:
 def sockets(stack: Stack, about: About) -> list[dict[str, Any]]:
     """The sockets, as C{listsockets} answers, sorted by their number in the workers."""
     numbers = socketNumbers(stack)
-    return [_socket(socket, numbers[socket.name], about) for socket in stack.sockets]
+    holders: dict[str, list[str]] = {name: [] for name in numbers}
+    for watcher in stack.watchers:
+        for name in handed(stack, watcher):
+            holders[name].append(watcher.name)
+    return [
+        {**_socket(socket, numbers[socket.name], about), "watchers": holders[socket.name]} for socket in stack.sockets]
 
 
 def _socket(socket: Socket, number: int, about: About) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ..model.errors import Conflict, Denied, MessageError, NotFound, RequestErro
 from ..model.events import Occurrence
 from ..model.inputs import Asked, Input, Looked, Who
 from ..model.samples import Sample
-from . import alteration, answers, figures
+from . import alteration, answers, configuration, figures
 from .arbiter import Arbiter
 from .change import Change
 from .dependency import required, startStages, step, stopStages
@@ -191,6 +191,9 @@ class Requests:
             raise Conflict(f"{operation.command} cannot be cancelled")
         effects = self.arbiter.cancel(operation, asked.who.name, now) + self.arbiter.unblock(now)
         return (*effects, Answer(asked.call, {}))
+
+    def _config(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        return (Answer(asked.call, {"sections": configuration.sections(self.arbiter)}),)
 
     def _console(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         raise Conflict("there is no console; httpd = True in [circus] gives one")

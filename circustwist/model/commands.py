@@ -90,6 +90,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("globaloptions", "The endpoints for Circus's own clients.", (
         Argument("option", "text", "Only this one.", ""),
     ), answer={"options": "value by option"}),
+    Command("config", "The configuration in force: every option with its place.", role="operator", answer={
+        "sections": "the title of each, and name, value and place of its options; no place for a default"}),
     Command("stats", "What the processes use.", (
         _ANY,
         Argument("process", "whole", "Only the process of this pid.", 0),

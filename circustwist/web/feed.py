@@ -7,7 +7,7 @@ Nothing happens while nobody looks on.  A message is made once for all.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -16,6 +16,8 @@ from twisted.logger import Logger
 
 from ..model.events import Occurrence
 from ..model.inputs import Who
+from ..model.samples import Sample
+from .measure import Row, flat, rows
 from .state import Json, difference, picture
 from .stream import HEARTBEAT, Viewer, message
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from ..logic.requests import Steering
 
 MOST_VIEWERS = 20
+
+PERIOD = 1.0
+"""Seconds between two measurements."""
 
 GATHER = 0.2
 """Seconds in which what happens is gathered before it is told."""
@@ -59,6 +64,8 @@ class Feed:
         self._about = about
         self._seconds = seconds
         self._picture: Json = {}
+        self._numbers: dict[int, Row] = {}
+        self._last: Sample | None = None
         self._events: list[Json] = []
         self._due: IDelayedCall | None = None
         self._beat: IDelayedCall | None = None
@@ -85,7 +92,8 @@ class Feed:
         self._sleep()
 
     def _wake(self) -> None:
-        self._ends.append(self._steering.subscribe(self._happened))
+        self._ends += [
+            self._steering.subscribe(self._happened), self._steering.observe(self._measured, PERIOD)]
         self._beat = self._clock.callLater(HEARTBEAT, self._alive)
 
     def _sleep(self) -> None:
@@ -93,7 +101,7 @@ class Feed:
             end()
         self._ends.clear()
         self._events.clear()
-        self._picture = {}
+        self._picture, self._numbers, self._last = {}, {}, None
         for call in (self._due, self._beat):
             if call is not None and call.active():
                 call.cancel()
@@ -116,6 +124,8 @@ class Feed:
         viewer.send(message("hello", {
             **self._about(), "you": {"name": viewer.who.name, "role": viewer.who.role}, "now": self._seconds(),
             **found, "events": events}))
+        if self._last is not None:
+            viewer.send(message("sample", flat(self._last, self._numbers, {})))
 
     def _look(self) -> Deferred[Json]:
         """Ask for everything, tell those who know an earlier picture what is different, and remember it."""
@@ -149,9 +159,11 @@ class Feed:
         self._everybody("events", events)
         self._look().addErrback(self._wrong)
 
-    def measured(self, sample: Mapping[str, Any]) -> None:
-        """Something was measured."""
-        self._everybody("sample", sample)
+    def _measured(self, sample: Sample) -> None:
+        now = rows(sample)
+        self._everybody("sample", flat(sample, now, self._numbers))
+        self._numbers = now
+        self._last = sample
 
     def _everybody(self, kind: str, value: object) -> None:
         data = message(kind, value)

@@ -10,7 +10,7 @@ export function marks(store, watcher = null) {
   const kinds = { reap: 'bad', failed: 'bad', spawn_failure: 'bad', reload: 'accent', updated: 'warn' };
   return store.events
     .filter((e) => kinds[e.event] && !(e.event === 'reap' && e.planned) && (watcher === null || e.watcher === watcher))
-    .map((e) => ({ time: e.time, kind: kinds[e.event], text: `${e.worker || e.watcher || ''} ${e.event}`.trim() }));
+    .map((e) => ({ time: e.time, kind: kinds[e.event], watcher: e.watcher, text: `${e.worker || e.watcher || ''} ${e.event}`.trim() }));
 }
 
 /** The last two minutes, as the page has seen them. */

@@ -179,7 +179,7 @@ class App {
     this.connection();
     if (!store.ready) return;
     text(this.title, store.stack.name);
-    const bad = [...store.watchers.values()].filter((one) => health(one).rank >= 3).length;
+    const bad = [...store.watchers.values()].filter((one) => health(one, store.now()).rank >= 3).length;
     document.title = `${bad ? `(${bad}) ` : ''}${this.label && this.label !== 'Overview' ? `${this.label} · ` : ''}${store.stack.name} - circustwist`;
     text(this.who, store.loggedIn ? store.you.role : 'Log in');
     attr(this.who, 'title', store.you.name);

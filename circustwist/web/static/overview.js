@@ -11,11 +11,11 @@ import { socketColumns } from './sockets.js';
 /** A cell with a number and its curve. */
 export function curved(store, key, shown) {
   return {
-    make: (cell) => cell.append(h('span.value'), h('canvas.spark', { 'aria-hidden': 'true' })),
+    make: (cell) => cell.append(h('canvas.spark', { 'aria-hidden': 'true' }), h('span.value')),
     paint: (cell, row) => {
-      text(cell.firstChild, shown(row));
+      text(cell.lastChild, shown(row));
       const ring = store.ring(key(row));
-      if (ring) spark(cell.lastChild, ring.list());
+      if (ring) spark(cell.firstChild, ring.list());
     },
   };
 }
@@ -34,17 +34,17 @@ export class Overview {
       columns: [
         { key: 'name', title: 'Watcher', value: (row) => row.name, text: (row) => row.name },
         {
-          key: 'state', title: 'State', value: (row) => health(row).rank,
+          key: 'state', title: 'State', value: (row) => health(row, store.now()).rank,
           make: (cell) => cell.append(badge('', '')),
-          paint: (cell, row) => { const { kind, word } = health(row); rebadge(cell.firstChild, kind, word); },
+          paint: (cell, row) => { const { kind, word } = health(row, store.now()); rebadge(cell.firstChild, kind, word); },
         },
         {
           key: 'running', title: 'Running', kind: 'num', value: (row) => row.active,
-          make: (cell) => cell.append(h('span.value'), h('span.meter', { 'aria-hidden': 'true' }, h('i'))),
+          make: (cell) => cell.append(h('span.meter', { 'aria-hidden': 'true' }, h('i')), h('span.value')),
           paint: (cell, row) => {
-            text(cell.firstChild, `${row.active} of ${row.wanted}`);
-            attr(cell.lastChild, 'data-full', row.active >= row.wanted);
-            cell.lastChild.firstChild.style.width = `${row.wanted ? Math.min(100, (row.active / row.wanted) * 100) : 0}%`;
+            text(cell.lastChild, `${row.active} of ${row.wanted}`);
+            attr(cell.firstChild, 'data-full', row.active >= row.wanted);
+            cell.firstChild.firstChild.style.width = `${row.wanted ? Math.min(100, (row.active / row.wanted) * 100) : 0}%`;
           },
         },
         { key: 'cpu', title: 'CPU', kind: 'num', value: (row) => store.sum(row).cpu, ...curved(store, (row) => `w:${row.name}:cpu`, (row) => percent(this.known(row, 'cpu'))) },
@@ -89,12 +89,14 @@ export class Overview {
 
   sentence(watchers) {
     const { store } = this.app;
-    const bad = watchers.filter((one) => health(one).rank >= 3);
+    const bad = watchers.filter((one) => health(one, store.now()).rank >= 3);
     if (store.stack.quitting) return ['busy', 'The stack is stopping.'];
     if (bad.length) {
-      const first = bad.sort((a, b) => health(b).rank - health(a).rank)[0];
+      const first = bad.sort((a, b) => health(b, store.now()).rank - health(a, store.now()).rank)[0];
       const more = bad.length > 1 ? ` ${plural(bad.length, 'watcher')} need attention.` : '';
-      return ['bad', `${first.name} is ${health(first).word}${first.problem ? `: ${first.problem}` : ''}.${more}`];
+      const { word } = health(first, store.now());
+      const why = first.problem || (word === 'keeps ending' ? first.last.reason : '');
+      return ['bad', `${first.name} ${word === 'keeps ending' ? '' : 'is '}${word}${why ? `: ${why}` : ''}.${more}`];
     }
     const off = watchers.filter((one) => one.status === 'stopped' && !one.asleep).length;
     const running = watchers.reduce((sum, one) => sum + one.active, 0);

@@ -33,23 +33,23 @@ export function socketColumns(store, brief = false) {
     { key: 'total', title: 'Connections', kind: 'num', value: (row) => flow(row)?.total ?? null, text: (row) => total(flow(row)) },
     {
       key: 'rate', title: 'per second', kind: 'num', value: (row) => flow(row)?.rate ?? null,
-      make: (cell) => cell.append(h('span.value'), h('canvas.spark', { 'aria-hidden': 'true' })),
+      make: (cell) => cell.append(h('canvas.spark', { 'aria-hidden': 'true' }), h('span.value')),
       paint: (cell, row) => {
-        text(cell.firstChild, rate(flow(row)?.rate));
+        text(cell.lastChild, rate(flow(row)?.rate));
         const ring = store.ring(`s:${row.name}:rate`);
-        if (ring) spark(cell.lastChild, ring.list());
+        if (ring) spark(cell.firstChild, ring.list());
       },
     },
     { key: 'open', title: 'Open', kind: 'num', value: (row) => flow(row)?.open ?? null, text: (row) => count(flow(row)?.open) },
     {
       key: 'queue', title: 'Waiting', kind: 'num', value: (row) => fill(flow(row)),
-      make: (cell) => cell.append(h('span.value'), h('span.meter', { 'aria-hidden': 'true' }, h('i'))),
+      make: (cell) => cell.append(h('span.meter', { 'aria-hidden': 'true' }, h('i')), h('span.value')),
       paint: (cell, row) => {
         const one = flow(row);
-        text(cell.firstChild, one && one.queue !== null ? `${count(one.queue)} of ${count(one.limit)}` : '–');
+        text(cell.lastChild, one && one.queue !== null ? `${count(one.queue)} of ${count(one.limit)}` : '–');
         const used = fill(one);
-        attr(cell.lastChild, 'data-kind', used > 0.8 ? 'bad' : used > 0.3 ? 'warn' : 'calm');
-        cell.lastChild.firstChild.style.width = `${Math.min(100, used * 100)}%`;
+        attr(cell.firstChild, 'data-kind', used > 0.8 ? 'bad' : used > 0.3 ? 'warn' : 'calm');
+        cell.firstChild.firstChild.style.width = `${Math.min(100, used * 100)}%`;
       },
     },
     { key: 'drops', title: 'Dropped', kind: 'num', value: (row) => flow(row)?.drops ?? null, make: (cell) => cell.append(h('span')), paint: (cell, row) => { const n = flow(row)?.drops; text(cell.firstChild, count(n)); attr(cell.firstChild, 'class', n ? 'alarming' : ''); } },
@@ -108,7 +108,8 @@ export class Sockets {
     text(this.method, how);
     this.range.draw();
     const [times, rates, queues, opens] = this.values(of);
-    this.rates.update(times, [{ name: of, values: rates }], marks(store));
+    const holders = store.sockets.get(of).watchers || [];
+    this.rates.update(times, [{ name: of, values: rates }], marks(store).filter((mark) => holders.includes(mark.watcher)));
     this.queue.update(times, [{ name: of, values: queues }]);
     this.open.update(times, [{ name: of, values: opens }]);
     this.seats.node.hidden = !(flow.seats || []).length;

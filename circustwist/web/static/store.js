@@ -5,8 +5,8 @@ const MOST_EVENTS = 2000;
 
 /** The last values of one thing, one a second; NaN where it is not known. */
 export class Ring {
-  constructor() {
-    this.values = new Float32Array(KEPT).fill(NaN);
+  constructor(Kind = Float32Array) {
+    this.values = new Kind(KEPT).fill(NaN);
     this.at = 0;
   }
 
@@ -41,7 +41,7 @@ export class Store {
     this.flows = new Map();
     this.daemon = null;
     this.rings = new Map();
-    this.times = new Ring();
+    this.times = new Ring(Float64Array);
     this.offset = 0;
     this.heard = 0;
     this.connected = false;
@@ -184,14 +184,17 @@ export class Store {
   }
 }
 
+const FLAPS = 60;
+
 /** How a watcher is: what kind of mark, which word, and how much it needs attention (0 is all well). */
-export function health(watcher) {
+export function health(watcher, now) {
   if (watcher.status === 'failed') return { kind: 'bad', word: 'failed', rank: 4 };
   if (watcher.asleep) return { kind: 'idle', word: 'on demand', rank: 0 };
-  if (watcher.status === 'stopped') return { kind: 'off', word: 'stopped', rank: 1 };
+  if (watcher.status === 'stopped') return { kind: 'off', word: 'stopped', rank: -1 };
   if (watcher.status === 'stopping') return { kind: 'busy', word: 'stopping', rank: 2 };
   const waiting = Object.values(watcher.workers).length < watcher.wanted;
   if (watcher.status === 'active') {
+    if (watcher.last && watcher.restarts > 1 && now - watcher.last.at < FLAPS) return { kind: 'bad', word: 'keeps ending', rank: 4 };
     if (watcher.active >= watcher.wanted) {
       return watcher.problem ? { kind: 'warn', word: 'stale', rank: 3 } : { kind: 'good', word: 'active', rank: 0 };
     }

@@ -78,7 +78,7 @@ export class Watcher {
       text(this.problem, 'There is no such watcher any more.');
       return;
     }
-    const { kind, word } = health(watcher);
+    const { kind, word } = health(watcher, store.now());
     rebadge(this.state, kind, word);
     text(this.problem, watcher.problem || watcher.waits && `waits for ${watcher.waits}` || '');
     text(this.wanted, `${watcher.active} of ${watcher.wanted}`);
