@@ -23,9 +23,10 @@ MISSING = "" if CHROMIUM and DRIVER else "needs chromium and chromedriver"
 
 TIMEOUT = 30.0
 _FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--disable-extensions",
-    "--force-color-profile=srgb", "--hide-scrollbars", "--disable-features=Translate,MediaRouter,OptimizationHints",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--disable-extensions", "--force-color-profile=srgb", "--hide-scrollbars",
+    "--disable-features=Translate,MediaRouter,OptimizationHints",
 )
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
@@ -110,8 +111,9 @@ class Browser:
         def click() -> bool:
             """Whether it was there."""
             return bool(self.run(
+                "const right = e => !arguments[1] || e.innerText.trim() === arguments[1];"
                 "const e = [...document.querySelectorAll(arguments[0])]"
-                ".find(e => e.checkVisibility() && !e.disabled && (!arguments[1] || e.innerText.trim() === arguments[1]));"
+                ".find(e => e.checkVisibility() && !e.disabled && right(e));"
                 "if (e) e.click(); return Boolean(e)", where, text))
 
         self.until(click)

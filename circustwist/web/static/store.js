@@ -127,7 +127,7 @@ export class Store {
     };
     let cpu = 0;
     let memory = 0;
-    let flow = 0;
+    let flow = NaN;
     for (const [name, watcher] of this.watchers) {
       const sum = this.sum(watcher);
       cpu += sum.cpu;
@@ -141,7 +141,7 @@ export class Store {
       }
     }
     for (const [name, one] of this.flows) {
-      flow += one.rate || 0;
+      if (typeof one.rate === 'number') flow = (flow || 0) + one.rate;
       put(`s:${name}:rate`, one.rate ?? NaN);
       put(`s:${name}:queue`, one.queue ?? NaN);
       put(`s:${name}:open`, one.open ?? NaN);
