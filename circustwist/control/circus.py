@@ -233,6 +233,19 @@ def _resized(call: Call, found: Mapping[str, Any]) -> Json:
     return {}
 
 
+def _stats(call: Call, found: Mapping[str, Any]) -> Json:
+    """What is only told in statistics is left out."""
+    bare: Json = _bare({key: found[key] for key in ("infos", "info", "process") if key in found})
+    return bare | {key: found[key] for key in ("name",) if key in found}
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = (key for key, one in value.items() if isinstance(one, dict) or key not in ("name", "subtopic"))
+        return {key: _bare(value[key]) for key in kept}
+    return [_bare(one) for one in value] if isinstance(value, list) else value
+
+
 def _status(call: Call, found: Mapping[str, Any]) -> Json:
     return {key: found[key] for key in ("statuses", "status") if key in found}
 
@@ -260,7 +273,7 @@ def _options(call: Call, found: Mapping[str, Any]) -> Json:
 _ANSWERS: Mapping[str, Callable[[Call, Mapping[str, Any]], Json]] = {
     "start": _started, "stop": _stopped, "restart": _changed, "reload": _changed, "add": _added, "incr": _resized,
     "decr": _resized, "status": _status, "listsockets": _sockets, "globaloptions": _globals, "options": _options,
-    "get": _options}
+    "get": _options, "stats": _stats, "dstats": _stats}
 
 
 # Events

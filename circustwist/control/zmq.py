@@ -9,116 +9,39 @@ what does not fit.
 from __future__ import annotations
 
 import json
-import os
-import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import zmq
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from txzmq import ZmqEndpoint, ZmqEndpointType, ZmqFactory
-from txzmq.connection import ZmqConnection
 from zmq.utils import z85
 
 from ..model.commands import ROLES
 from ..model.errors import Conflict, Denied, InternalError, RequestError, WorldError
 from ..model.events import Occurrence
+from ..model.samples import Sample
 from . import circus
-from .guard import Guard, private
+from .guard import Guard
+from .topics import Statistics
+from .transport import Connection, Factory
 
 if TYPE_CHECKING:
     from ..logic.requests import Steering
 
-LARGEST = 1 << 20
-"""Bytes of one frame from a client; libzmq cuts off a peer that sends more."""
+PERIOD = 1.0
+"""Seconds between two reports of statistics."""
 
-DEEPEST = 1000
-"""So many messages wait for one peer, or from it."""
-
-BUDGET = 0.005
-"""Seconds for which messages are read in a row."""
+AT_ONCE = 100
+"""So many of their messages are sent in a row."""
 
 MOST_CALLS = 1000
 """So many requests may wait for their answer."""
-
-class Connection(ZmqConnection):  # type: ignore[misc]  # txzmq has no types
-    """
-    A socket of ZeroMQ in the reactor, which is never read for long.
-    """
-
-    highWaterMark = DEEPEST
-    read_scheduled: Any
-    factory: Any
-
-    def __init__(self, factory: ZmqFactory, secret: bytes = b"") -> None:
-        """
-        @param secret: the secret CURVE key of the endpoint, in Z85; without it anybody is let in.
-        """
-        super().__init__(factory)
-        self.socket.setsockopt(zmq.MAXMSGSIZE, LARGEST)
-        if secret:
-            self.socket.setsockopt(zmq.CURVE_SERVER, 1)
-            self.socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
-            self.socket.setsockopt(zmq.ZAP_DOMAIN, b"circus")
-
-    def bind(self, endpoint: str, owner: tuple[int, int] | None = None) -> None:
-        """
-        Let peers come.
-
-        @param owner: user and group to whom an ipc:// endpoint is to belong; None for us.
-        @raise WorldError: one line, if that cannot be.
-        """
-        path = endpoint.removeprefix("ipc://") if private(endpoint) else ""
-        umask = os.umask(0o177)
-        try:
-            if path and _taken(path):
-                raise WorldError(f"endpoint {endpoint} is in use by another program")
-            if not path and endpoint.startswith("tcp://["):
-                self.socket.setsockopt(zmq.IPV6, 1)
-            self.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, endpoint)])
-            if path and owner is not None:
-                os.chown(path, *owner)
-        except (zmq.ZMQError, OSError) as error:
-            raise WorldError(f"endpoint {endpoint} cannot be opened: {error.strerror}") from None
-        finally:
-            os.umask(umask)
-        # What was touched outside of doRead may have swallowed a wake-up; zmq_getsockopt(3), ZMQ_FD.
-        self._soon()
-
-    def _soon(self) -> None:
-        if self.read_scheduled is None:
-            self.read_scheduled = self.factory.reactor.callLater(0, self.doRead)
-
-    def doRead(self) -> None:
-        """Take what has come, until the budget is spent."""
-        if self.read_scheduled is not None:
-            if not self.read_scheduled.called:
-                self.read_scheduled.cancel()
-            self.read_scheduled = None
-        until = time.monotonic() + BUDGET
-        while self.factory is not None and self.socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
-            if time.monotonic() >= until:
-                self._soon()
-                return
-            try:
-                self.messageReceived(self.socket.recv_multipart(zmq.NOBLOCK, copy=False))
-            except zmq.Again:
-                continue
-
-    def put(self, parts: list[bytes]) -> None:
-        """Send a message, unless the peer has not read too many already."""
-        if self.factory is None:
-            return
-        try:
-            self.socket.send_multipart(parts, zmq.NOBLOCK)
-        except zmq.ZMQError:
-            return
-        finally:
-            self._soon()
 
 
 class Router(Connection):
@@ -248,6 +171,53 @@ class Topics(Connection):
             self.put([topic.encode(), json.dumps(payload).encode()])
 
 
+class Report:
+    """
+    Publishes statistics each second, while somebody listens.
+
+    @ivar topics: the endpoint.
+    """
+
+    topics: Topics
+
+    def __init__(self, reactor: Any, steering: Steering) -> None:
+        self._reactor = reactor
+        self._steering = steering
+        self._statistics = Statistics()
+        self._stop: Callable[[], None] = lambda: None
+        self._messages: Iterator[tuple[str, Any]] = iter(())
+        self._call: IDelayedCall | None = None
+
+    def changed(self, heard: bool) -> None:
+        """The first subscriber has come, or the last one has gone."""
+        self.end()
+        if heard:
+            self._stop = self._steering.observe(self._sampled, PERIOD)
+
+    def end(self) -> None:
+        """Publish nothing any more."""
+        self._stop()
+        self._stop = lambda: None
+        self._messages = iter(())
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _sampled(self, sample: Sample) -> None:
+        self._messages = self._statistics.messages(sample)
+        if self._call is None:
+            self._some()
+
+    def _some(self) -> None:
+        """Publish some of the messages of a sample, then let others have their turn."""
+        self._call = None
+        for count, message in enumerate(self._messages, 1):
+            self.topics.publish(*message)
+            if count == AT_ONCE:
+                self._call = self._reactor.callLater(0, self._some)
+                return
+
+
 @attrs.define(eq=False)
 class Endpoints:
     """
@@ -266,12 +236,6 @@ class Endpoints:
             end()
         self.ends.clear()
         self.factory.shutdown()
-
-
-class _Factory(ZmqFactory):  # type: ignore[misc]  # txzmq has no types
-    """Waits for nothing when it ends."""
-
-    lingerPeriod = 0
 
 
 @attrs.frozen
@@ -298,7 +262,7 @@ def listen(reactor: Any, steering: Steering, ways: Ways) -> Endpoints:
 
     @raise WorldError: one line, if one cannot be; none is open then.
     """
-    factory = _Factory()
+    factory = Factory()
     factory.reactor = reactor
     opened = Endpoints(factory)
     try:
@@ -307,6 +271,11 @@ def listen(reactor: Any, steering: Steering, ways: Ways) -> Endpoints:
         Router(factory, steering, ways.guard, ways.secret).bind(ways.control, ways.owner)
         events = Topics(factory, secret=ways.secret)
         events.bind(ways.pubsub, ways.owner)
+        if ways.stats:
+            report = Report(reactor, steering)
+            report.topics = Topics(factory, report.changed, ways.secret)
+            report.topics.bind(ways.stats, ways.owner)
+            opened.ends.append(report.end)
     except WorldError:
         opened.close()
         raise
@@ -318,16 +287,3 @@ def listen(reactor: Any, steering: Steering, ways: Ways) -> Endpoints:
 
     opened.ends.append(steering.subscribe(hear))
     return opened
-
-
-def _taken(path: str) -> bool:
-    """Whether somebody listens at a path, which libzmq would take away from them."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-    return True
