@@ -20,7 +20,7 @@ from .logic.answers import inFile
 from .logic.arbiter import Arbiter
 from .model.events import Event, Occurrence
 from .preparation import Prepared
-from .system import kernel
+from .system import cgroup, kernel
 from .system.rundir import running
 
 BIG = 20
@@ -194,7 +194,7 @@ class Announcer:
 
 def guide(prepared: Prepared, screen: TextIO | None) -> Guide:
     """What people are told at the start of a stack."""
-    return Guide(str(kernel.features()), _addresses(prepared), _command(prepared), screen)
+    return Guide(str(kernel.features(cgroup.delegated())), _addresses(prepared), _command(prepared), screen)
 
 
 def _addresses(prepared: Prepared) -> dict[str, str]:

@@ -14,6 +14,7 @@ from .model.errors import WorldError
 from .model.launch import Launch, Names, plan, socketNumbers
 from .model.stack import Stack, Watcher
 from .system import environment
+from .system.cgroup import Cgroups, delegated
 from .system.interfaces import IProber
 from .system.sockets import Sockets
 from .system.steps import identity
@@ -23,6 +24,7 @@ class Planner:
     """
     Plans; a watcher's environment is built anew at each spawn.
 
+    @ivar cgroups: where workers have their control groups.
     @ivar prober: tells what a worker must find in its environment to be looked at.
     """
 
@@ -39,6 +41,7 @@ class Planner:
         self._stack = stack
         self._environ = environ
         self._sockets = sockets
+        self.cgroups = Cgroups(delegated(), mark)
 
     def __call__(self, names: Names) -> Launch:
         """
@@ -49,6 +52,8 @@ class Planner:
         @raise OSError: if a file it needs cannot be read or made.
         """
         launch = self.plain(names)
+        self.cgroups.enable(launch.group.limits)
+        launch = attrs.evolve(launch, group=attrs.evolve(launch.group, folder=self.cgroups.folder(names)))
         watcher = self._watcher(names)
         looks = tuple(filter(None, (watcher.ready, watcher.live)))
         if not looks:

@@ -35,7 +35,7 @@ from .measuring import observatory
 from .model.effects import Upgrade
 from .model.errors import WorldError
 from .model.inputs import Adopted, Begun, Ended, Noticed, Restored, Who
-from .model.launch import Launch, Names
+from .model.launch import Group, Launch, Names
 from .model.stack import Stack
 from .model.values import signalName
 from .planner import Planner
@@ -118,6 +118,7 @@ class Supervisor(Service):
             self._adopt(survivor)
         self._ends()
         self._tellDead()
+        self._planner.cgroups.clear(self._stays)
         prepared.journal.compact(self._entries)
         interrupted = tuple((one.id, one.command, one.by) for one in prepared.left.operations)
         self.interpreter.feed(Begun(prepared.left.wanted, interrupted, prepared.left.completed))
@@ -162,6 +163,7 @@ class Supervisor(Service):
         except (WorldError, ValueError, OSError):
             # The plan is only asked for how to end it, which the defaults say too.
             launch = Launch(())
+        launch = attrs.evolve(launch, group=Group(self._planner.cgroups.of(worker.pid, names)))
         ends = {} if self._prepared.handover else survivor.ends
         for fd in set(survivor.ends.values()) - set(ends.values()):
             os.close(fd)
@@ -169,6 +171,14 @@ class Supervisor(Service):
         self._prepared.journal.append(durable.spawned(names.id, worker.pid, worker.start, worker.pipes, worker.since))
         age = max(0.0, self._world.clock.seconds() - worker.since) if worker.since else 0.0
         self.interpreter.feed(Adopted(names, worker.pid, age))
+
+    def _stays(self, id: int) -> bool:
+        """Whether the control group of an earlier worker does: it lives, or what it leaves behind may."""
+        for worker, _ in self._prepared.survivors.dead:
+            if worker.names.id == id:
+                watcher = self._arbiter.stack.watcher(worker.names.watcher)
+                return watcher is not None and watcher.killMode == "process"
+        return id in self.interpreter.processes
 
     def _ends(self) -> None:
         """Go on with the outputs that an earlier image of this process has left."""

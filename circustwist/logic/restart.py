@@ -77,8 +77,14 @@ def code(status: int) -> int:
     return -(status & 0x7F) if status & 0x7F else status >> 8
 
 
-def reason(status: int) -> str:
-    """A wait status in words: C{exited 1}, C{killed by SIGKILL}, C{killed by SIGSEGV (core dumped)}."""
+def reason(status: int, cause: str = "") -> str:
+    """
+    A wait status in words: C{exited 1}, C{killed by SIGKILL}, C{killed by SIGSEGV (core dumped)}.
+
+    @param cause: what else is known, e.g. C{out of memory}.
+    """
+    if cause:
+        return f"{reason(status)}: {cause}"
     if status < 0:
         return "ended, its status is not known"
     if status & 0x7F:

@@ -264,13 +264,13 @@ class Watcher:
     def exited(self, worker: Worker, now: float, end: Exited) -> Effects:
         """A worker has ended."""
         status, said = end.status, f": {end.last}" if end.last else ""
-        planned = worker.ending is not None
+        planned, worker.cause = worker.ending is not None, end.cause
         effects = worker.inputs.exited(now, status)
         seat = self.seats.remove(worker)
         if not planned and seat is not None:
             effects += self._died(worker, seat, now, status)
         effects += killing.gone(self, worker, now, status)
-        how = f"{restart.reason(status)} after {now - worker.since:.1f} s{said}"
+        how = f"{restart.reason(status, end.cause)} after {now - worker.since:.1f} s{said}"
         effects += self._successorFailed(worker, how, now)
         self.detour.leaving.pop(worker.names.id, None)
         return effects + (self.keepSeats() if seat is None else NOTHING) + self._settle(now)
@@ -292,7 +292,7 @@ class Watcher:
         """A worker ended by itself."""
         if self._inherited(worker):
             return NOTHING
-        self.past.last = Death(str(worker.names), restart.reason(status), status, now)
+        self.past.last = Death(str(worker.names), restart.reason(status, worker.cause), status, now)
         healthy = now - worker.since >= restart.HEALTHY or (worker.ready and self.spec.ready not in ("", "after"))
         seat.history = restart.afterService(self.spec, restart.afterRun(seat.history, healthy), status)
         seat.vacated = now
@@ -303,7 +303,7 @@ class Watcher:
         if restart.tooOften(self.spec, self.past.ends, now):
             count, interval = self.spec.start_limit_burst, self.spec.start_limit_interval
             return self.inputs.fail(now, f"{count} unplanned ends within {interval:g} s, the last: "
-                                         f"{worker.names} {restart.reason(status)}")
+                                         f"{worker.names} {restart.reason(status, worker.cause)}")
         del self.past.ends[: -self.spec.start_limit_burst or len(self.past.ends)]
         return self._later(seat, now, seat.history)
 

@@ -82,6 +82,7 @@ class Worker:
     @ivar ready: whether it ever was.
     @ivar share: a number of at least 0 and less than 1, drawn once, by which it grows older than others.
     @ivar said: what it says of itself, for people.
+    @ivar cause: what is known of its end besides its status; empty if nothing is.
     @ivar ending: how it is ended; None as long as nobody asked for that.
     @ivar inputs: its machine.
     """
@@ -93,6 +94,7 @@ class Worker:
     ready: bool = False
     share: float = 0.0
     said: str = ""
+    cause: str = ""
     ending: Ending | None = None
     inputs: Inputs = attrs.field(init=False, repr=False)
 
@@ -216,7 +218,7 @@ def _unkillable(inputs: Inputs, worker: Worker, now: float) -> Effects:
 def _exited(inputs: Inputs, worker: Worker, now: float, status: int) -> Effects:
     whole = {"stopped": True} if worker.ending and worker.ending.whole else {}
     age = round(now - worker.since, 3)
-    told = worker.event("reap", exit_code=code(status), reason=reason(status), age=age, **whole)
+    told = worker.event("reap", exit_code=code(status), reason=reason(status, worker.cause), age=age, **whole)
     forget: Effects = (Forget(worker.timer()),) if worker.ending else NOTHING
     return (worker.finish(), *forget, told)
 

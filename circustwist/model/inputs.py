@@ -37,11 +37,13 @@ class Exited:
 
     @ivar status: as waitpid(2) gives it.
     @ivar last: the last lines that it wrote; empty if they are not known.
+    @ivar cause: what is known of its end besides the status, in words; empty if nothing is.
     """
 
     names: Names
     status: int
     last: str = ""
+    cause: str = ""
 
 
 @attrs.frozen

@@ -21,6 +21,8 @@ from . import expand
 from .stack import Stack, Watcher
 
 FIRST_SOCKET = 3
+CPU_PERIOD = 100_000
+"""Microseconds over which C{cpu_max} holds."""
 
 Source: TypeAlias = tuple[Literal["socket"], str] | tuple[Literal["null", "output", "inherit"], int]
 """Where a child's descriptor comes from: a socket by name, /dev/null, the pipe
@@ -50,6 +52,19 @@ class Names:
 
 
 @attrs.frozen
+class Group:
+    """
+    A control group, version 2.
+
+    @ivar folder: where it is; empty is the supervisor's.
+    @ivar limits: the values of its files, by their names.
+    """
+
+    folder: str = ""
+    limits: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+
+
+@attrs.frozen
 class Launch:
     """
     A process to be started.
@@ -67,6 +82,7 @@ class Launch:
     @ivar listen: how many sockets from descriptor 3 on are announced by
         C{LISTEN_FDS}; C{LISTEN_PID} is added by the launcher.
     @ivar killMode: see the option C{kill_mode}.
+    @ivar group: its control group.
     """
 
     argv: tuple[str, ...]
@@ -80,12 +96,13 @@ class Launch:
     rlimits: Mapping[str, int | None] = attrs.field(factory=dict, hash=False)
     listen: int = 0
     killMode: str = "mixed"
+    group: Group = attrs.field(factory=Group)
 
     @property
     def road(self) -> Literal["direct", "launcher"]:
         """Which of the two roads it takes."""
-        special = self.cwd or self.uid or self.gid or self.rlimits or self.listen or self.nice is not None
-        return "launcher" if special else "direct"
+        special = self.cwd or self.uid or self.gid or self.rlimits or self.listen or self.group.folder
+        return "launcher" if special or self.nice is not None else "direct"
 
 
 def socketNumbers(stack: Stack) -> dict[str, int]:
@@ -200,4 +217,20 @@ def plan(watcher: Watcher, names: Names, mark: str, numbers: Mapping[str, int], 
         rlimits=watcher.rlimits,
         listen=len(watcher.listen_fds),
         killMode=watcher.killMode,
+        group=Group(limits=_limits(watcher)),
     )
+
+
+def _limits(watcher: Watcher) -> dict[str, str]:
+    """The values of a control group's files; cgroup-v2.rst of the kernel's documentation."""
+    found: dict[str, str] = {}
+    if watcher.memory_max:
+        # What is killed is the whole of it, as if it had been one process.
+        found = {"memory.max": str(watcher.memory_max), "memory.oom.group": "1"}
+    if watcher.cpu_weight:
+        found["cpu.weight"] = str(watcher.cpu_weight)
+    if watcher.cpu_max:
+        found["cpu.max"] = f"{max(1000, int(watcher.cpu_max * CPU_PERIOD))} {CPU_PERIOD}"
+    if watcher.pids_max:
+        found["pids.max"] = str(watcher.pids_max)
+    return found

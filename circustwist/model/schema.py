@@ -65,6 +65,8 @@ KINDS: Mapping[Any, Json] = {
     values.seconds: _or(
         rf"([0-9]+([.][0-9]*)?|[.][0-9]+)\s*{_anyCase('ms', 's', 'm', 'h', 'd')}?", type="number", minimum=0),
     values.size: _or(r"[0-9]+([.][0-9]*)?\s*([KkMmGgTt][Ii]?)?[Bb]?", type="integer", minimum=0),
+    values.cores: _or(r"[0-9]+([.][0-9]*)?%?", type="number", minimum=0, maximum=10_000),
+    values.weight: _or("[+]?[0-9]{1,5}", type="integer", minimum=0, maximum=10_000),
     # A number would be read as a decimal one.
     values.octal: _text("(0[Oo])?0*[0-7]{1,4}"),
     values.signum: _or(_SIGNAL, type="integer", minimum=1),

@@ -217,6 +217,17 @@ class Watcher:
         "replaced; 0 is no limit.", live="now", unit="B", example="500MB")
     max_memory_kill: int = _option(
         values.size, 0, "The same, at which it is killed at once.", live="now", unit="B", example="1GB")
+    memory_max: int = _option(
+        values.size, 0, "Memory that a process and whatever it starts may use; beyond it the kernel kills them. Like "
+        "the three below it needs a control group delegated to the supervisor; 0: no limit.", unit="B", example="500MB")
+    cpu_weight: int = _option(
+        values.weight, 0, "Share of the processors when they are scarce, among others of the same group; 100 is the "
+        "kernel's default.", example="50")
+    cpu_max: float = _option(
+        values.cores, 0.0, "Processors that a process and whatever it starts may use; 0 is no limit.", example="150%")
+    pids_max: int = _option(
+        values.natural, 0, "How many processes and threads there may be of a process and whatever it starts; 0 is no "
+        "limit.", example="100")
     max_requests: int = _option(
         values.natural, 0, "Replace a process that says X_REQUESTS=n, sd_notify(3); 0: never.", live="now", example="9")
     on_failure: str = _option(

@@ -128,6 +128,26 @@ def size(value: str) -> int:
     return int(float(match[1]) * 1024**power)
 
 
+def cores(value: str) -> float:
+    """How much of the processors: a number of them, or per cent of one."""
+    word = value.strip()
+    try:
+        found = float(word.removesuffix("%")) / (100 if word.endswith("%") else 1)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 10_000:
+        raise ValueError("is not a number of processors; e.g. 0.5, 2 or 150%")
+    return found
+
+
+def weight(value: str) -> int:
+    """A share among others: 1 to 10000; 0 for none."""
+    found = natural(value)
+    if found > 10_000:
+        raise ValueError("is out of range; 1 to 10000")
+    return found
+
+
 def octal(value: str) -> int:
     """Permission bits in octal, as chmod(1) and umask(1) take them."""
     try:

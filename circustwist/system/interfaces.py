@@ -60,6 +60,7 @@ class IWorkerProcess(Interface):
     """One running process, ours or adopted."""
 
     pid: int = Attribute("Its pid.")
+    cause: str = Attribute("What is known of its end besides its status, in words; empty if nothing is.")
 
     def signal(signum: int, whom: str, child: int = 0) -> None:
         """

@@ -178,11 +178,12 @@ class Interpreter:
 
     def exited(self, names: Names, status: int) -> None:
         """A worker has ended."""
-        self.processes.pop(names.id, None)
+        process = self.processes.pop(names.id, None)
+        cause = process.cause if process is not None else ""
         self._meter.forget(names.id)
         self._world.prober.stop(names.id)
         self._world.outputs.ended(names)
-        self.feed(Exited(names, status, self._world.outputs.last(names)))
+        self.feed(Exited(names, status, self._world.outputs.last(names), cause))
 
     def adopt(self, names: Names, pid: int, pidfd: int, launch: Launch, ends: Mapping[int, int]) -> None:
         """

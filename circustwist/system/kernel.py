@@ -257,7 +257,7 @@ class Features:
     What this host gives.
 
     @ivar pidfd: empty if processes can be watched, else why not.
-    @ivar cgroup: our folder of cgroup v2 if it is delegated to us, else empty.
+    @ivar cgroup: the control group that is delegated to us, version 2; empty if there is none.
     """
 
     pidfd: str
@@ -268,9 +268,13 @@ class Features:
         return f"pidfd {watched}, cgroup {'yes' if self.cgroup else 'no'}"
 
 
-def features() -> Features:
-    """Look at this host."""
-    return Features(_missingPidfd(), _ownCgroup())
+def features(cgroup: str = "") -> Features:
+    """
+    Look at this host.
+
+    @param cgroup: see L{Features}.
+    """
+    return Features(_missingPidfd(), cgroup)
 
 
 def _missingPidfd() -> str:
@@ -290,16 +294,3 @@ def _missingPidfd() -> str:
         finally:
             os.close(fd)
     return ""
-
-
-def _ownCgroup() -> str:
-    try:
-        with open("/proc/self/cgroup") as file:
-            own = next(line[3:].rstrip("\n") for line in file if line.startswith("0::"))
-        with open("/proc/self/mountinfo") as file:
-            mount = next(line.split()[4] for line in file if " - cgroup2 " in line)
-    except (OSError, StopIteration):
-        return ""
-    folder = mount + own.rstrip("/")
-    usable = own != "/" and all(os.access(path, os.W_OK) for path in (folder, f"{folder}/cgroup.procs"))
-    return folder if usable else ""

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from ..model.errors import SpawnProblem
 from ..model.launch import Launch
-from . import kernel, launcher, programs
+from . import cgroup, kernel, launcher, programs
 from . import tree as trees
 from .interfaces import IWorkerProcess, IWorkerProtocol
 
@@ -43,18 +43,22 @@ class Process:
     One process and its pidfd, which is readable when it has ended.
 
     @ivar token: see L{trees.Owner}.
+    @ivar cause: what is known of its end besides its status; empty if nothing is.
+    @ivar cgroup: the folder of its control group; empty if it has none of its own.
     @ivar killMode: what is killed when it has ended.
     @ivar protocol: who is told; None after a refusal, whose launcher is only waited for.
     @ivar report: the launcher's status pipe while it is open.
     """
 
-    __slots__ = ("_fd", "_keeper", "killMode", "pid", "protocol", "report", "token")
+    __slots__ = ("_fd", "_keeper", "cause", "cgroup", "killMode", "pid", "protocol", "report", "token")
 
     def __init__(
         self, keeper: Keeper, protocol: IWorkerProtocol, pid: int, pidfd: int, launch: Launch
     ) -> None:
         self.pid = pid
         self.token = os.fsencode(launch.env.get("CIRCUSTWIST_ID", ""))
+        self.cause = ""
+        self.cgroup = launch.group.folder
         self.killMode = launch.killMode
         self.protocol: IWorkerProtocol | None = protocol
         self.report: Report | None = None
@@ -85,7 +89,11 @@ class Process:
                     trees.signalChild(child, self.pid, signum)
             elif whom == "child":
                 trees.signalChild(child, self.pid, signum)
+            elif whom == "tree" and self.cgroup and signum != signal.SIGKILL:
+                cgroup.send(self.cgroup, signum)
             elif whom == "tree":
+                if self.cgroup:
+                    cgroup.kill(self.cgroup)
                 self._keeper.tree.signal(self, signum)
                 kernel.signalGroup(self.pid, self._fd, signum)
             else:

@@ -25,7 +25,7 @@ from zope.interface import implementer
 
 from ..model.errors import SpawnProblem, Unstartable
 from ..model.launch import Launch
-from . import launcher, programs, steps, tree
+from . import cgroup, launcher, programs, steps, tree
 from .interfaces import ISpawner, IWorkerProtocol
 from .processes import Process, Report
 
@@ -119,6 +119,7 @@ class Spawner:
         self._news: list[Callable[[], None]] = []
         self._ended: list[Process] = []
         self._scheduled = False
+        self._cgroups = cgroup.Remover(reactor)
 
     def start(self) -> None:
         """Look after what is left behind by workers, from the first one on at the latest."""
@@ -148,6 +149,7 @@ class Spawner:
     def close(self) -> None:
         """Watch nothing any more; the processes go on."""
         self.tree.close()
+        self._cgroups.close()
         for process in (*self.processes.values(), *self._ended):
             for each in (process, process.report):
                 if each is not None:
@@ -186,7 +188,9 @@ class Spawner:
         number = max((2, *childFDs)) + 1
         argv: tuple[str | bytes, ...] = (*_LAUNCHER, str(number), *steps.plan(launch, path, [*childFDs, number]))
         env = launcher.environment(launch.env)
-        with _explained("launcher", _ALL_BUT_E2BIG, path):
+        if launch.group.folder:
+            cgroup.make(launch.group.folder, launch.group.limits)
+        with self._unmade(launch.group.folder), _explained("launcher", _ALL_BUT_E2BIG, path):
             status, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             try:
                 pid, pidfd = self._posixSpawn(_LAUNCHER[0], argv, env, launch.umask, {**childFDs, number: theirs})
@@ -198,6 +202,16 @@ class Spawner:
         process = self._watched(Process(self, protocol, pid, pidfd, launch))
         process.report = Report(self, process, status, launch, path)
         self._reactor.addReader(process.report)
+
+    @contextmanager
+    def _unmade(self, folder: str) -> Iterator[None]:
+        """Remove a control group if nobody came to be in it."""
+        try:
+            yield
+        except BaseException:
+            if folder:
+                self._cgroups.remove(folder)
+            raise
 
     def _posixSpawn(
         self, path: str, argv: tuple[str | bytes, ...], env: Mapping[str, str], umask: int | None,
@@ -313,6 +327,8 @@ class Spawner:
         """Kill what these have left, while those that are our children still hold their numbers."""
         safe = [(process, process.isChild()) for process in ended]
         for process, isChild in safe:
+            if process.cgroup:
+                cgroup.kill(process.cgroup)
             if isChild:
                 tree.killGroup(process.pid)
         self.tree.ended(ended, True)
@@ -322,6 +338,9 @@ class Spawner:
 
     def _waited(self, process: Process) -> int:
         status = process.wait()
+        if process.cgroup:
+            process.cause = "out of memory" if cgroup.starved(process.cgroup) else ""
+            self._cgroups.remove(process.cgroup)
         process.close()
         if self.processes.get(process.pid) is process:
             del self.processes[process.pid]

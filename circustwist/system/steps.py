@@ -113,6 +113,8 @@ def plan(launch: Launch, path: str, kept: Iterable[int]) -> list[bytes]:
     @raise Unstartable: if a user, a group or a limit does not exist.
     """
     found: list[launcher.Step] = [("keep", [b"%d" % fd for fd in kept])]
+    if launch.group.folder:
+        found.append(("cgroup", [os.fsencode(launch.group.folder)]))
     found += [_limit(name, value) for name, value in launch.rlimits.items()]
     if launch.nice is not None:
         found.append(("nice", [b"%d" % launch.nice]))
