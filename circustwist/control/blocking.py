@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
@@ -68,8 +69,12 @@ class Control:
         self._socket = socket.socket(socket.AF_UNIX)
         self.where = where = os.environ[VARIABLE] if where is None else where
         try:
-            self._socket.settimeout(timeout)
+            if timeout is not None:
+                # A socket of Python with a timeout never waits for its turn at a UNIX socket; connect(2).
+                self._socket.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", *divmod(int(timeout * 1e6), 10**6)))
             self._socket.connect("\0" + where[1:] if where.startswith("@") else where)
+            self._socket.settimeout(timeout)
         except BaseException:
             self._socket.close()
             raise

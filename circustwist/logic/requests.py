@@ -27,6 +27,11 @@ from .dependency import required, startStages, step, stopStages
 from .operations import Operation, Step
 from .watcher import Watcher
 
+LONGEST_PATTERN = 200
+MOST_REPEATS = 3
+_REPEATED = re.compile(r"\)[*+{?]")
+_REPEATS = re.compile(r"(?<![\\(*+}?])[*+{?]")
+
 QUIT_STILL_ANSWERS = frozenset(("quit", "operation"))
 
 ELSEWHERE = {**alteration.COMMANDS, **figures.COMMANDS}
@@ -332,6 +337,10 @@ def _matcher(name: str, match: str) -> Callable[[str], bool]:
         return lambda key: fnmatch.fnmatchcase(key, name)
     if match != "regex":
         raise MessageError(f"unknown match method {match}")
+    # What is repeated several times over may take longer than anybody lives to match.
+    if len(name) > LONGEST_PATTERN or _REPEATED.search(name) or len(_REPEATS.findall(name)) > MOST_REPEATS:
+        raise MessageError(f"'name' is no simple regular expression: at most {LONGEST_PATTERN} characters, "
+                           f"{MOST_REPEATS} repeats, and no repeated group")
     try:
         pattern = re.compile(name)
     except re.error as error:

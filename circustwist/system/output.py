@@ -244,7 +244,7 @@ class Outputs:
         try:
             # A worker of another user may open its own /dev/stdout; nobody else reaches the pipe through /proc.
             os.fchmod(writing, 0o666)
-            child = os.open(f"/proc/self/fd/{writing}", os.O_RDWR | os.O_CLOEXEC)
+            child = _lasting(writing)
         except BaseException:
             os.close(end)
             raise
@@ -332,3 +332,12 @@ def _heard(watcher: Watcher) -> bool:
 def _filed(stream: Stream) -> bool:
     """Whether a stream leads into a file."""
     return bool(stream.settings.get("filename"))
+
+
+def _lasting(writing: int) -> int:
+    """The end of a pipe for a worker, opened for reading too, so that it outlives us; only for writing without /proc."""
+    try:
+        return os.open(f"/proc/self/fd/{writing}", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        os.set_blocking(writing, True)
+        return os.dup(writing)

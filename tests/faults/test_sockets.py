@@ -196,7 +196,7 @@ class BindFaults(FaultCase):
     def inNet(self, script: str) -> tuple[str, ...]:
         """Words before a command line that is to run in a network of its own, after a script."""
         self.asRoot()
-        words = ("unshare", "-n", "sh", "-c", f'{script}; exec "$@"', "sh")
+        words = ("unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", f'{script}; exec "$@"', "sh")
         if subprocess.run([*words, "true"], check=False, capture_output=True).returncode:
             raise SkipTest("network namespaces are not allowed here")
         return words
@@ -214,7 +214,6 @@ class BindFaults(FaultCase):
     def test_D51_slowNames(self) -> None:
         front = self.inNet("mount -t tmpfs none /mnt && echo nameserver 127.0.0.1 >/mnt/r && "
                            f"mount --bind /mnt/r /etc/resolv.conf; exec {PYTHON} -S -c '{SILENT}' \"$@\"")
-        front = (front[0], "-m", *front[1:])
         if subprocess.run([*front, "true"], check=False, capture_output=True).returncode:
             raise SkipTest("mount is not allowed here")
         daemon = self.begun(self.wrapped("[watcher:w]\ncmd = sleep 1051\n", *front, env={"RES_OPTIONS": ""}))
