@@ -335,7 +335,7 @@ def _filed(stream: Stream) -> bool:
 
 
 def _lasting(writing: int) -> int:
-    """The end of a pipe for a worker, opened for reading too, so that it outlives us; only for writing without /proc."""
+    """The end of a pipe for a worker, open for reading too so that it outlives us; without /proc only for writing."""
     try:
         return os.open(f"/proc/self/fd/{writing}", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
