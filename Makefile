@@ -29,6 +29,8 @@ lint: .venv/lint
 
 docs: .venv/docs
 	$(VENV)/bin/python -m sphinx -q -W -b html docs docs/_build/html
+	$(VENV)/bin/pydoctor
+	$(VENV)/bin/click-man --target docs/_build/man circustwist >/dev/null
 
 clean:
 	rm -rf .venv build dist docs/_build _trial_temp* .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -14,4 +14,5 @@ version = release = circustwist.__version__
 extensions = ["reference"]
 exclude_patterns = ["_build"]
 highlight_language = "none"
-html_theme = "alabaster"
+html_theme = "furo"
+html_title = f"circustwist {release}"

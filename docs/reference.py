@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import diagram
+
 from circustwist.cli.equivalent import COMMANDS as SUPERVISORCTL
 from circustwist.cli.equivalent import ROWS
 from circustwist.cli.main import cli
@@ -135,6 +137,14 @@ def default(argument: Argument) -> str:
     return "none" if argument.default in ("", ()) else literal(str(argument.default))
 
 
+# Pictures
+
+
+def raw(html: str) -> str:
+    """A line of HTML."""
+    return f".. raw:: html\n\n    {html}\n"
+
+
 # State machines
 
 
@@ -142,7 +152,8 @@ def states(name: str) -> str:
     """Every state of a machine, and where each input leads that is not ignored there."""
     made, inputs = MACHINES[name]
     rows = [tuple(map(literal, row)) for row in transitions(made)]
-    lines = table([("In", "upon", "to"), *rows], "30 30 40")
+    lines = [raw(diagram.machine(f"the states of a {name}", transitions(made)))]
+    lines += table([("In", "upon", "to"), *rows], "30 30 40")
     lines += [line for input, method in protocol(inputs) for line in (literal(input), f"    {sentence(method)}", "")]
     return "\n".join(lines)
 
@@ -218,6 +229,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "circus-worker": lambda: states("worker"),
     "circus-watcher": lambda: states("watcher"),
     "circus-faults": faults,
+    "circus-imports": lambda: raw(diagram.house()),
     "circus-supervisord": supervisord,
     "circus-supervisorctl": supervisorctl,
 }

@@ -62,12 +62,17 @@ def cli() -> None:
     """
 
 
-for _command in COMMANDS:
-    cli.add_command(built(_command))
-for _alias, _name in (("sockets", "listsockets"), ("apply", "reloadconfig"), ("reexec", "upgrade")):
-    cli.add_command(built(TABLE[_name]), _alias)
-for _made in local.LOCAL:
-    cli.add_command(_made)
+def _fill(group: click.Group) -> None:
+    """Add every command of the table, those that are in none, and other names."""
+    for command in COMMANDS:
+        group.add_command(built(command))
+    for alias, name in (("sockets", "listsockets"), ("apply", "reloadconfig"), ("reexec", "upgrade")):
+        group.add_command(built(TABLE[name]), alias)
+    for made in local.LOCAL:
+        group.add_command(made)
+
+
+_fill(cli)
 
 
 # The process

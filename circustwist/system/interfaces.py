@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-class IClock(IReactorTime):
+class IClock(IReactorTime, Interface):
     """A reactor's timers on the monotonic clock."""
 
     def close() -> None:
@@ -33,7 +33,7 @@ class IClock(IReactorTime):
 
 class IWorkerProtocol(Interface):
     """
-    Who is told of one worker: L{IProcessProtocol<twisted.internet.interfaces.IProcessProtocol>}
+    Who is told of one worker: C{twisted.internet.interfaces.IProcessProtocol}
     without pipes, since L{IOutputs} owns those.
     """
 

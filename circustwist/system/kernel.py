@@ -1,7 +1,7 @@
 """
 The few calls of Linux that Python 3.11 lacks, and what C{/proc} says of processes.
 
-Nothing else in the package touches ctypes.  Everything raises L{OSError} with
+Nothing else in the package touches ctypes.  Everything raises C{OSError} with
 the kernel's own number unless it says otherwise.
 """
 
@@ -65,7 +65,7 @@ def timerSet(fd: int, when: float) -> None:
     """
     Arm a timer once.
 
-    @param when: seconds on the clock of L{time.monotonic}; what has passed
+    @param when: seconds on the clock of C{time.monotonic}; what has passed
         expires at once, 0 disarms it.
     """
     seconds, fraction = divmod(min(when, _FURTHEST), 1)

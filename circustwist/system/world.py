@@ -25,7 +25,7 @@ class Planner(Protocol):
         """
         The plan for one worker that is about to be started.
 
-        @raise WorldError: or L{ValueError} or L{OSError}: if there can be none.
+        @raise WorldError: or C{ValueError} or C{OSError}: if there can be none.
         """
 
     def streams(self, names: Names) -> tuple[int, ...]:
