@@ -109,7 +109,7 @@ def circusd(ini: str, **more: str) -> Side:
     folder = Path(tempfile.mkdtemp(prefix="cd-"))
     # Circus would be found by everybody on the network, if it were not told otherwise.
     settings = more.get("circus", "") + "\nmulticast_endpoint ="
-    (folder / "circus.ini").write_text(INI.format(folder=folder, circus=settings) + ini)
+    (folder / "circus.ini").write_text(INI.format(folder=folder, circus=settings.format(folder=folder)) + ini)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([str(SCRIPTS / "circusd"), "circus.ini"], cwd=folder, stdin=subprocess.DEVNULL,
                                    stdout=log, stderr=log)
@@ -139,7 +139,8 @@ def _inside(folder: Path) -> Iterator[int]:
 def ours(ini: str, **more: str) -> Side:
     """A stack of ours."""
     daemon = Daemon("")
-    daemon.ini.write_text(INI.format(folder=daemon.folder, circus=more.get("circus", "")) + ini)
+    settings = more.get("circus", "").format(folder=daemon.folder)
+    daemon.ini.write_text(INI.format(folder=daemon.folder, circus=settings) + ini)
     daemon.start()
     return Side(daemon.folder, daemon.process, daemon.clean)
 

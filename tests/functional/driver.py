@@ -8,6 +8,7 @@ C{{"do": "raw", "message": ..., "wait": seconds}} sends one frame as it is.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -18,8 +19,9 @@ from typing import Any
 
 import zmq
 from circus import circusctl
-from circus.client import CallError, CircusClient
+from circus.client import AsyncCircusClient, CallError, CircusClient
 from circus.consumer import CircusConsumer
+from circus.stats.client import StatsClient
 
 LONGEST = 20
 """Seconds that one thing may take; then the process ends."""
@@ -66,9 +68,31 @@ class Clients:
     def heard(self, least: int) -> Any:
         """The events since the last time: at least so many, if they come, and until there are no more for a moment."""
         found: list[Any] = []
-        while self._consumer.pubsub_socket.poll(300 if len(found) >= least else 5000):
+        while self._consumer.pubsub_socket.poll(5000 if len(found) < least else 200 if least else 20):
             topic, message = next(self._heard)
             found.append([topic.decode(), json.loads(message)])
+        return found
+
+    def asynchronous(self, command: str, properties: dict[str, Any]) -> Any:
+        """One request by C{AsyncCircusClient}."""
+
+        async def ask() -> Any:
+            client = AsyncCircusClient(endpoint=self.endpoint, timeout=10)
+            try:
+                return await client.call({"command": command, "properties": properties})
+            finally:
+                client.stop()
+
+        return asyncio.run(ask())
+
+    def statistics(self, endpoint: str, seconds: float) -> Any:
+        """What C{StatsClient} hears in that time."""
+        client, found = StatsClient(endpoint=endpoint), []
+        deadline = time.monotonic() + seconds
+        for watcher, subtopic, payload in client:
+            found.append([watcher, subtopic, payload])
+            if time.monotonic() > deadline:
+                break
         return found
 
     def raw(self, message: str, wait: float = 10.0, parts: int = 1) -> Any:

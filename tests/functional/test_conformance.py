@@ -7,8 +7,17 @@ says of it; a difference that is not there, and one that is not seen any more, f
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
 import subprocess
+import termios
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -208,21 +217,19 @@ class RequestTests(DifferenceCase):
 
     ini = WATCHERS
 
-    def test_1reading(self) -> None:
+    def test_requests(self) -> None:
+        """Requests that change nothing, those that are refused, and those that change something."""
+        self.reading()
+        self.requests(REFUSED)
+        self.requests(CHANGING)
+
+    def reading(self) -> None:
         """Requests that change nothing."""
         self.requests(READING)
         theirs, mine = self.both(lambda side: normal(side.call("options", name="one")["options"]))
         # min_ready is none of Circus's options, so that it takes it for a free-form one.
         self.assertEqual({key: mine[key] for key in theirs} | {"env": 0, "min_ready": 0},
                          theirs | {"env": 0, "min_ready": 0})
-
-    def test_2refused(self) -> None:
-        """Requests that are refused."""
-        self.requests(REFUSED)
-
-    def test_3changing(self) -> None:
-        """Requests that change something."""
-        self.requests(CHANGING)
 
 
 LINES: tuple[str, ...] = (
@@ -341,10 +348,101 @@ EXPECTED: Mapping[str, int] = {
 """How many events each of them brings at least."""
 
 
+class StatisticsTests(DifferenceCase):
+    """What C{stats} answers, what C{StatsClient} hears and what C{circus-top} shows."""
+
+    ini = WATCHERS
+    circus = "stats_endpoint = ipc://{folder}/stats"
+
+    def test_statistics(self) -> None:
+        """All of it, at the same two supervisors."""
+        self.commands()
+        self.topics()
+        self.top()
+        self.asynchronous()
+
+    def commands(self) -> None:
+        """The answers have the same shape; what there is no process for is told in the same words."""
+        found = []
+        for name, request in (
+                ("stats", case("stats")), ("stats one", case("stats", name="ONE")),
+                ("stats extended", case("stats", name="one", extended=True)),
+                ("stats stopped", case("stats", name="two")),
+                ("stats nobody", case("stats", name="x")), ("stats gone", case("stats", name="one", process=1)),
+                ("dstats", case("dstats"))):
+            theirs, mine = self.both(lambda side, r=request: side.call(r[0], **r[1]))  # type: ignore[misc]
+            theirs.get("infos", {}).pop("circusd-stats", None)
+            found.append((name, shape(theirs), shape(mine)))
+        pids = [side.call("list", name="one")["pids"][0] for side in self.sides()]
+        found.append(("stats process", *(
+            shape(side.call("stats", name="one", process=pid)) for side, pid in zip(self.sides(), pids, strict=True))))
+        self.compare(found)
+
+    def topics(self) -> None:
+        """Each process, watcher and socket has its topic, and each tells the same."""
+        found = []
+        for side in self.sides():
+            heard = side.driver(do="statistics", endpoint=f"ipc://{side.folder}/stats", seconds=2.5)
+            found.append(sorted({
+                json.dumps([watcher, "some" if subtopic else None, shape(payload)])
+                for watcher, subtopic, payload in heard if payload.get("name") != "circusd-stats"}))
+        self.assertEqual(len(found[0]), 8)
+        self.compare([("statistics", *found)])
+
+    def top(self) -> None:
+        """circus-top shows every watcher and its processes."""
+        found = []
+        for side in self.sides():
+            text = frame([str(SCRIPTS / "circus-top"), "--endpoint", f"ipc://{side.folder}/stats"], "solo")
+            found.append([word for word in ("Circus Top", "one", "solo", "sleep", "circusd") if word in text])
+        self.assertIn("solo", found[0])
+        self.compare([("circus-top", *found)])
+
+    def asynchronous(self) -> None:
+        """C{AsyncCircusClient} is answered too."""
+        self.compare([("asynchronous", *(
+            normal(side.driver(do="asynchronous", command="status", properties={"name": "one"}))
+            for side in self.sides()))])
+
+
+def shape(value: Any) -> Any:
+    """An answer with the kinds of its values in their place."""
+    if isinstance(value, dict):
+        kept = {key: one for key, one in sorted(value.items()) if key not in ("time", "id", "tb")}
+        return {"PID" if key.isdecimal() else key: shape(one) for key, one in kept.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    if isinstance(value, str) and value.startswith("python"):
+        return "python"
+    if isinstance(value, str) and any(char.isdigit() for char in value):
+        return "text with a number"
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def frame(argv: list[str], until: str) -> str:
+    """What a program shows on a terminal until it shows a text."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm"
+        os.execv(argv[0], argv)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    shown, deadline = b"", time.monotonic() + TIMEOUT
+    try:
+        while until.encode() not in shown and time.monotonic() < deadline:
+            if select.select([terminal], [], [], 1)[0]:
+                shown += os.read(terminal, 65536)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+    return shown.decode("utf-8", "replace")
+
+
 def said(run: dict[str, Any]) -> dict[str, Any]:
     """What a run of circusctl comes to; JSON as what it means, since its keys have no order."""
+    plain = re.sub(r"\x1b\[[\d;]*m", "", run["out"])
     try:
-        out = normal(json.loads(run["out"]))
+        out = normal(json.loads(plain))
     except ValueError:
-        out = words(run["out"])
+        out = words(plain)
     return {"code": run["code"], "out": out, "err": words(run["err"])}
