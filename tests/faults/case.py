@@ -8,6 +8,7 @@ import fcntl
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -167,6 +168,35 @@ class FaultCase(StackCase):
         self.addCleanup(daemon.clean)
         daemon.ini.write_text(f"[circus]\nname = {daemon.folder.name}\n{ini.replace('FOLDER', str(daemon.folder))}")
         return daemon
+
+    def private(self, script: str = "true", *more: str) -> tuple[str, ...]:
+        """
+        Words before a command line that is to run, after a script, where nothing that the script does to mounts or
+        the network is seen by anybody else.
+
+        The script does not begin in a namespace of the host's, whatever unshare(1) has made of its options.
+
+        @param more: other namespaces, as options of unshare(1).
+        @raise SkipTest: if that is not allowed here.
+        """
+        self.asRoot()
+        kinds = ["mnt", *(["net"] if "--net" in more else []), *(["uts"] if "--uts" in more else [])]
+        checks = "".join(
+            f'[ "$(readlink /proc/self/ns/{kind})" != "{os.readlink(f"/proc/self/ns/{kind}")}" ] || exit 98; '
+            for kind in kinds)
+        words = ("unshare", "--mount", "--propagation", "private", *more, "sh", "-c",
+                 f'{checks}{{ {script}; }} || exit 99; exec "$@"', "sh")
+        if subprocess.run([*words, "true"], check=False, capture_output=True).returncode:
+            raise SkipTest("namespaces, or mounts in them, are not allowed here")
+        return words
+
+    def hide(self, daemon: Any, where: str) -> None:
+        """Mount an empty folder where only this supervisor sees it, which runs in a mount namespace of its own."""
+        pid = daemon.process.pid
+        self.assertNotEqual(os.readlink(f"/proc/{pid}/ns/mnt"), os.readlink("/proc/self/ns/mnt"))
+        words = ["nsenter", "-m", "-t", str(pid), "mount", "-t", "tmpfs", "none", where]
+        if subprocess.run(words, check=False, capture_output=True).returncode:
+            raise SkipTest("mount is not allowed here")
 
     def up(self, name: str, count: int = 1) -> list[int]:
         """Start a watcher of the shared stack; its pids, and that it is stopped afterwards."""

@@ -14,8 +14,8 @@ from .case import FAST, PYTHON, Control, FaultCase, SkipTest, alive, cpu, eventu
 from .rows import row
 
 FREEZER = Path("/sys/fs/cgroup/freezer")
-STRANGER = 54321
-"""A user that nobody is."""
+STRANGER = 61729
+"""A user that nobody is, here or in another test: it signals everybody whom it may."""
 
 TRACER = """
 import ctypes, signal, sys

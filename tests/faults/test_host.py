@@ -8,9 +8,8 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
-from .case import PYTHON, Control, FaultCase, SkipTest, alive, descriptors, ended, eventually, rss
+from .case import PYTHON, Control, FaultCase, alive, descriptors, ended, eventually, rss
 from .rows import row
 from .test_sockets import SILENT
 
@@ -127,20 +126,14 @@ class HostFaults(FaultCase):
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual(daemon.strays(), [])
 
-    def hidden(self, daemon: Any, *mount: str) -> None:
-        """Mount something where only this supervisor sees it."""
-        words = ["nsenter", "-m", "-t", str(daemon.process.pid), "mount", *mount]
-        if subprocess.run(words, check=False, capture_output=True).returncode:
-            raise SkipTest("mount is not allowed here")
-
     @row("G83", "/proc is not to be seen", "processes are started, restarted and stopped as before")
     def test_G83_noProc(self) -> None:
         self.asRoot()
         daemon = self.begun(self.wrapped("[watcher:w]\ncmd = sleep 1083\n[watcher:l]\ncmd = sleep 1083\n"
-                                         "working_dir = /tmp\n", "unshare", "-m"))
+                                         "working_dir = /tmp\n", *self.private()))
         daemon.until(lambda: len(daemon.pids("w") + daemon.pids("l")) == 2)
         (pid,) = daemon.pids("w")
-        self.hidden(daemon, "-t", "tmpfs", "none", "/proc")
+        self.hide(daemon, "/proc")
         with self.events("watcher.w", daemon=daemon) as events:
             os.kill(pid, signal.SIGKILL)
             self.first(events, "spawn")
@@ -154,16 +147,14 @@ class HostFaults(FaultCase):
          "at the start: told, and on with an abstract socket; later: told, on in memory, written again when it can be")
     def test_G84_full(self) -> None:
         self.asRoot()
-        daemon = self.wrapped("[watcher:w]\ncmd = sleep 1084\n", "unshare", "-m", "sh", "-c", 'mount -t tmpfs '
-                              '-o size=64k,mode=755 none "$RUNTIME_DIRECTORY" || exit 99; exec "$@"', "sh")
+        daemon = self.wrapped("[watcher:w]\ncmd = sleep 1084\n")
         daemon.runtime.mkdir()
+        daemon.front = self.private(f"mount -t tmpfs -o size=64k,mode=755 none {daemon.runtime}")
         daemon.start()
         # Its socket is to be seen only in its own namespace.
         where = f"/proc/{daemon.process.pid}/root{daemon.where}"
         try:
             eventually(lambda: daemon.process.poll() is not None or os.path.exists(where))
-            if daemon.process.poll() == 99:
-                raise SkipTest("mount is not allowed here")
             with Control(where, timeout=30) as control:
                 with contextlib.suppress(OSError), open(f"/proc/{daemon.process.pid}/root{daemon.runtime}/fill", "wb",
                                                         buffering=0) as file:
@@ -213,8 +204,8 @@ class HostFaults(FaultCase):
     @row("G87", "there are no cgroups", "everything that a process started is found and ended all the same")
     def test_G87_noCgroups(self) -> None:
         self.asRoot()
-        daemon = self.wrapped("[watcher:w]\ncmd = sh -c 'setsid sleep 1087 & wait'\n", "unshare", "-m", "sh", "-c",
-                              'mount -t tmpfs none /sys/fs/cgroup || exit 99; exec "$@"', "sh")
+        daemon = self.wrapped("[watcher:w]\ncmd = sh -c 'setsid sleep 1087 & wait'\n",
+                              *self.private("mount -t tmpfs none /sys/fs/cgroup"))
         self.begun(daemon)
         eventually(lambda: len(daemon.strays()) == 2)
         daemon.call("stop", name="w", waiting=True)
@@ -223,11 +214,9 @@ class HostFaults(FaultCase):
     @row("G88", "looking up the host's own name takes for ever", "it is never looked up")
     def test_G88_hostname(self) -> None:
         self.asRoot()
-        front = ("unshare", "-n", "-m", "-u", "sh", "-c",
-                 "hostname no.such.host.example && mount -t tmpfs none /mnt && echo nameserver 127.0.0.1 >/mnt/r && "
-                 f"mount --bind /mnt/r /etc/resolv.conf && exec {PYTHON} -S -c '{SILENT}' \"$@\" || exit 99", "sh")
-        if subprocess.run([*front, "true"], check=False, capture_output=True).returncode == 99:
-            raise SkipTest("namespaces are not allowed here")
+        front = (*self.private(
+            "hostname no.such.host.example && mount -t tmpfs none /mnt && echo nameserver 127.0.0.1 >/mnt/r && "
+            "mount --bind /mnt/r /etc/resolv.conf", "--net", "--uts"), PYTHON, "-S", "-c", SILENT)
         daemon = self.wrapped("[watcher:w]\ncmd = sleep 1088\n", *front).start()
         eventually(lambda: os.path.exists(daemon.where), 15)
         self.responsive(daemon)

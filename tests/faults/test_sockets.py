@@ -6,14 +6,13 @@ import os
 import signal
 import socket
 import stat
-import subprocess
 import threading
 import time
 from pathlib import Path
 
 from tests.functional.stack import HELLO
 
-from .case import PYTHON, ControlError, FaultCase, SkipTest, eventually
+from .case import PYTHON, ControlError, FaultCase, eventually
 from .rows import row
 
 SILENT = """
@@ -193,17 +192,9 @@ class BindFaults(FaultCase):
         daemon = self.begun(self.wrapped("[socket:s]\npath = FOLDER/s\nmode = 0600\n"))
         self.assertEqual(stat.S_IMODE((daemon.folder / "s").stat().st_mode), 0o600)
 
-    def inNet(self, script: str) -> tuple[str, ...]:
-        """Words before a command line that is to run in a network of its own, after a script."""
-        self.asRoot()
-        words = ("unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", f'{script}; exec "$@"', "sh")
-        if subprocess.run([*words, "true"], check=False, capture_output=True).returncode:
-            raise SkipTest("network namespaces are not allowed here")
-        return words
-
     @row("D50", "there is no IPv6, or no such interface", "told in one line that says which")
     def test_D50_noIPv6(self) -> None:
-        front = self.inNet("echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6")
+        front = self.private("echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6", "--net")
         (line,) = self.refused("[socket:s]\nhost = ::1\nport = 0\nfamily = AF_INET6\n", *front)
         self.assertIn("[socket:s] host: ::1", line)
         (line,) = self.refused("[socket:s]\nhost = 0.0.0.0\nport = 0\ninterface = nosuch0\n", *front)
@@ -212,10 +203,9 @@ class BindFaults(FaultCase):
 
     @row("D51", "the name server does not answer", "the supervisor answers meanwhile; told in one line")
     def test_D51_slowNames(self) -> None:
-        front = self.inNet("mount -t tmpfs none /mnt && echo nameserver 127.0.0.1 >/mnt/r && "
-                           f"mount --bind /mnt/r /etc/resolv.conf; exec {PYTHON} -S -c '{SILENT}' \"$@\"")
-        if subprocess.run([*front, "true"], check=False, capture_output=True).returncode:
-            raise SkipTest("mount is not allowed here")
+        front = self.private("mount -t tmpfs none /mnt && echo nameserver 127.0.0.1 >/mnt/r && "
+                             "mount --bind /mnt/r /etc/resolv.conf", "--net")
+        front = (*front, PYTHON, "-S", "-c", SILENT)
         daemon = self.begun(self.wrapped("[watcher:w]\ncmd = sleep 1051\n", *front, env={"RES_OPTIONS": ""}))
         daemon.ini.write_text(daemon.ini.read_text() + "[socket:s]\nhost = slow.example\nport = 0\n")
         daemon.call("reloadconfig")
@@ -229,7 +219,7 @@ class BindFaults(FaultCase):
 
     @row("D55", "a port below 1024 and no right to it", "told in one line, with the right that is missing")
     def test_D55_privileged(self) -> None:
-        front = self.inNet("true")
+        front = self.private("true", "--net")
         ini = "[socket:s]\nhost = 0.0.0.0\nport = 81\n"
         (line,) = self.refused(
             ini, *front, "setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service")
