@@ -6,10 +6,13 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from twisted.logger import globalLogPublisher
+
 from . import endpoints
 from .control.amp import MOST_CONNECTIONS, ControlFactory
 from .control.peer import peer
 from .door import Door
+from .logs import remembering
 from .model.events import Occurrence
 from .model.stack import Stack
 from .preparation import Prepared
@@ -45,6 +48,7 @@ class Faces:
         self._web: WebFace | None = None
         self._served: tuple[object, ...] = ()
         self._unsubscribe: Callable[[], None] = lambda: None
+        self._remember = remembering(steering.tails)
 
     @property
     def opened(self) -> bool:
@@ -65,6 +69,7 @@ class Faces:
         self._control.open()
         rundir.claim(self._prepared.stack.path)
         self._unsubscribe = self.steering.subscribe(self._happened)
+        globalLogPublisher.addObserver(self._remember)
         self._circus = endpoints.open(self._reactor, self._stack, self.steering)
         self._serve()
 
@@ -97,6 +102,7 @@ class Faces:
     def close(self) -> None:
         """Let nobody in any more, and end every connection when what is written has gone out."""
         self._unsubscribe()
+        globalLogPublisher.removeObserver(self._remember)
         if self._control is not None:
             self._control.close()
             self._control = None

@@ -9,9 +9,11 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from twisted.logger import ILogObserver, LogLevel, PredicateResult, formatEvent, textFileLogObserver
+from twisted.logger import ILogObserver, LogLevel, PredicateResult, eventAsText, formatEvent, textFileLogObserver
 from twisted.python.logfile import LogFile
 from zope.interface import implementer
+
+from .system.tail import DAEMON, Tails
 
 LEVELS = {"critical": "critical", "error": "error", "warning": "warn", "warn": "warn", "info": "info", "debug": "debug"}
 KEPT_LOGS = 9
@@ -70,3 +72,18 @@ def severe(level: Any) -> Any:
         return PredicateResult.maybe if shown else PredicateResult.no
 
     return show
+
+
+def remembering(tails: Tails) -> Any:
+    """What keeps the last lines of the log, for C{circustwist tail --daemon}."""
+
+    def observe(event: dict[str, Any]) -> None:
+        level = event.get("log_level", LogLevel.info)
+        if event.get("log_namespace") == "circustwist.worker" or level < LogLevel.info:
+            return
+        text = eventAsText(event, includeTimestamp=False, includeSystem=False)
+        if text:
+            block = f"{level.name} {text}\n".encode("utf-8", "backslashreplace")
+            tails.told(DAEMON, os.getpid(), 1, block)
+
+    return observe

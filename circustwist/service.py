@@ -141,9 +141,9 @@ class Supervisor(Service):
             clock, self._spawner, prepared.sockets, outputs, prepared.journal, publisher, planner.prober, planner,
             host.read or (lambda: prepared.base), Swap(host.reactor, prepared.sockets), self._upgrade, self._quit)
         self._since = earlier.since if earlier else clock.seconds()
-        about = About(os.getpid(), __version__, self._since, prepared.sockets.describe)
+        about = About(os.getpid(), __version__, self._since, prepared.sockets.describe, outputs.tail)
         self.interpreter = Interpreter(Requests(arbiter, about).handle, self._world, Doorbell(host.reactor))
-        steering = LocalSteering(self.interpreter, publisher, observatory(clock, arbiter, about))
+        steering = LocalSteering(self.interpreter, publisher, observatory(clock, arbiter, about), outputs.tails)
         self.faces = Faces(host.reactor, prepared, steering, lambda: arbiter.stack)
         self._alarm = Alarm(host.reactor, clock, self._spawner, planner.plain, lambda name: arbiter.stack.watcher(name))
         publisher.subscribe(self._alarm.hear)

@@ -6,17 +6,22 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.control import amp, boxes
+from circustwist.logic.requests import Following
 from circustwist.model.commands import COMMANDS, TABLE, complete
 from circustwist.model.errors import NotFound, OperationFailed
 from circustwist.model.events import Event, Occurrence
 from circustwist.model.inputs import Who
+from circustwist.model.line import Line, Selection
 
 ADMIN = Who("ann", "admin")
 
@@ -24,6 +29,28 @@ ADMIN = Who("ann", "admin")
 def occurrence(number: int, name: str = "spawn", watcher: str = "web", **data: Any) -> Occurrence:
     """An event that happened."""
     return Occurrence("run", number, 1700000000.25, Event(name, watcher, f"{watcher}/1" if watcher else "", data=data))
+
+
+@attrs.define(eq=False)
+class FakeFollowing:
+    """
+    One who follows.
+
+    @ivar resumed: how often it was asked to go on.
+    """
+
+    selection: Selection
+    listener: Callable[[Sequence[Line], int], bool]
+    resumed: int = 0
+    ended: bool = False
+
+    def __call__(self) -> None:
+        """No more."""
+        self.ended = True
+
+    def resume(self) -> None:
+        """Go on."""
+        self.resumed += 1
 
 
 class FakeSteering:
@@ -39,6 +66,7 @@ class FakeSteering:
         self.asked: list[tuple[str, dict[str, Any], Who]] = []
         self.kept: list[Occurrence] = []
         self.listeners: list[Callable[[Occurrence], None]] = []
+        self.followings: list[FakeFollowing] = []
 
     def ask(self, command: str, arguments: Mapping[str, Any], who: Who) -> Awaitable[Mapping[str, Any]]:
         """Answer as was decided."""
@@ -57,6 +85,11 @@ class FakeSteering:
     def past(self, since: int) -> Sequence[Occurrence]:
         """Those that were published."""
         return [one for one in self.kept if one.number > since]
+
+    def follow(self, selection: Selection, listener: Callable[[Sequence[Line], int], bool]) -> Following:
+        """Remember who follows."""
+        self.followings.append(FakeFollowing(selection, listener))
+        return self.followings[-1]
 
     def publish(self, *names: str, watcher: str = "web", **data: Any) -> None:
         """Let something happen."""
@@ -199,6 +232,52 @@ class CallTests(Base):
         self.server.connectionLost(amp.Failure(Exception("gone")))
         answer.callback({})
         self.assertEqual(self.factory.connections, {})
+
+
+class LineTests(Base):
+    """Tests of C{tail}."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.steering.answers["tail"] = {"lines": []}
+
+    def test_pushed(self) -> None:
+        """With C{follow} lines are pushed after the answer, until the connection ends."""
+        (answer,) = self.send("tail", names=b'["Web/2"]', follow=b"True")
+        self.assertEqual(boxes.gather(b"answer", answer), {"lines": []})
+        (following,) = self.steering.followings
+        self.assertEqual((following.selection, following.resumed), (Selection((("web", 2),)), 1))
+        line = Line(1.0, "web", 2, 7, 1, b"hello")
+        self.assertTrue(following.listener([line], 3))
+        (box,) = self.received()
+        self.assertEqual(box[b"_command"], b"Lines")
+        self.assertEqual(boxes.gather(b"lines", box), {"lines": [line.json()], "missed": 3})
+        self.server.connectionLost(Failure(ConnectionDone()))
+        self.assertTrue(following.ended)
+
+    def test_slow(self) -> None:
+        """A peer that does not read is told nothing more until it does."""
+        self.send("tail", follow=b"True")
+        (following,) = self.steering.followings
+        self.server.pauseProducing()
+        self.assertFalse(following.listener([], 1))
+        self.server.resumeProducing()
+        self.assertEqual(following.resumed, 2)
+        self.assertTrue(following.listener([], 1))
+
+    def test_again(self) -> None:
+        """A connection follows once; without C{follow}, not at all."""
+        self.send("tail")
+        self.assertEqual(self.steering.followings, [])
+        self.send("tail", follow=b"True")
+        self.send("tail", follow=b"True")
+        self.assertEqual([one.ended for one in self.steering.followings], [True, False])
+
+    def test_refused(self) -> None:
+        """Who is refused follows nothing."""
+        self.steering.answers["tail"] = NotFound("no web")
+        self.assertEqual(self.error("tail", follow=b"True")[0], "NotFound")
+        self.assertEqual(self.steering.followings, [])
 
 
 class LimitTests(Base):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from circustwist.system.lines import MAX_LINE, cut, joined, shown, stamp
+from circustwist.model.line import shown
+from circustwist.system.lines import MAX_LINE, cut, joined, split, stamp
 
 chunks = st.lists(
     st.one_of(
@@ -25,8 +26,9 @@ def fed(pieces: list[bytes]) -> tuple[list[bytes], bytes]:
     found: list[bytes] = []
     rest = b""
     for piece in pieces:
-        more, rest = cut(rest, piece)
-        found += more
+        for start in range(0, len(piece), MAX_LINE):
+            more, rest = cut(rest, piece[start:start + MAX_LINE])
+            found += split(more) if more else []
     return found, rest
 
 
@@ -53,7 +55,7 @@ class CutTests(SynchronousTestCase):
     @given(st.lists(st.binary(max_size=50).map(lambda line: line.replace(b"\n", b"")), max_size=20))
     def test_shortLines(self, given: list[bytes]) -> None:
         """Lines below the limit come out as they are."""
-        self.assertEqual(fed([joined(b"", given)]), (given, b""))
+        self.assertEqual(fed([b"".join([line + b"\n" for line in given])]), (given, b""))
 
     @given(chunks)
     def test_conserved(self, pieces: list[bytes]) -> None:
@@ -64,8 +66,8 @@ class CutTests(SynchronousTestCase):
     def test_longest(self) -> None:
         """A line of exactly the limit is whole; one byte more is cut off."""
         whole = b"x" * MAX_LINE
-        self.assertEqual(cut(whole, b"\n"), ([whole], b""))
-        self.assertEqual(cut(whole, b"y\n"), ([whole, b"y"], b""))
+        self.assertEqual(cut(whole, b"\n"), (whole + b"\n", b""))
+        self.assertEqual(cut(whole, b"y\n"), (whole + b"\ny\n", b""))
 
 
 class PrefixTests(SynchronousTestCase):
@@ -81,7 +83,7 @@ class PrefixTests(SynchronousTestCase):
 
     def test_joined(self) -> None:
         """Every line gets the prefix and a newline, an empty one too."""
-        self.assertEqual(joined(b"> ", [b"a", b"", b"\xff"]), b"> a\n> \n> \xff\n")
+        self.assertEqual(joined(b"> ", b"a\n\n\xff\n"), b"> a\n> \n> \xff\n")
 
 
 class ShownTests(SynchronousTestCase):

@@ -28,12 +28,15 @@ class Source:
     pid: int = 4711
     output: int = 1
     rest: bytes = b""
-    tail: list[bytes] = attrs.field(factory=list)
+    tail: bytes = b""
     resumed: int = 0
 
-    def told(self, whole: list[bytes]) -> None:
+    def told(self, block: bytes) -> None:
         """Keep them."""
-        self.tail = whole
+        self.tail = block
+
+    def passed(self, look: Any) -> None:
+        """Nobody follows."""
 
     def fileno(self) -> int:
         """The reading end."""

@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import attrs
 import click
@@ -94,9 +94,14 @@ def say(*lines: str, file: TextIO | None = None) -> None:
         stream.write("".join(f"{line}\n" for line in lines))
         stream.flush()
     except BrokenPipeError:
-        # The interpreter flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        raise click.exceptions.Exit(PIPE_CLOSED) from None
+        unread(stream)
+
+
+def unread(stream: TextIO) -> NoReturn:
+    """End quietly: nobody reads any more."""
+    # The interpreter flushes once more at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    raise click.exceptions.Exit(PIPE_CLOSED) from None
 
 
 def stacks(environ: Mapping[str, str]) -> list[Found]:

@@ -19,7 +19,7 @@ from .. import __version__
 from ..control.blocking import ControlError
 from ..control.boxes import BoxError
 from ..model.commands import COMMANDS, TABLE, Command
-from . import find, imports, local, passwd, setting
+from . import find, imports, local, logs, passwd, setting
 from .find import Session
 from .known import KNOWN, plainly
 from .outcome import INTERRUPTED, fault
@@ -68,6 +68,8 @@ def _fill(group: click.Group) -> None:
         group.add_command(built(command))
     for alias, name in (("sockets", "listsockets"), ("apply", "reloadconfig"), ("reexec", "upgrade")):
         group.add_command(built(TABLE[name]), alias)
+    for alias in ("tail", "logs"):
+        group.add_command(logs.command(alias, TABLE["tail"].help))
     for made in local.LOCAL:
         group.add_command(made)
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
@@ -26,9 +25,10 @@ from zope.interface import implementer
 
 from ..model.commands import COMMANDS, ROLES, TABLE, Command, Kind, complete
 from ..model.errors import REQUEST_ERRORS, Conflict, Denied, InternalError, UnknownCommand
-from ..model.events import Occurrence
 from ..model.inputs import Who
+from ..model.line import selected
 from .boxes import gather, spread
+from .push import Subscription, Tailing
 
 if TYPE_CHECKING:
     from ..logic.requests import Steering
@@ -44,9 +44,6 @@ MOST_CALLS = 64
 
 MOST_CONNECTIONS = 500
 """So many may stand; of those on which nothing goes on, the one that was not used for longest goes for a new one."""
-
-MOST_EVENTS = 1000
-"""So many events may wait for one subscriber that does not read."""
 
 LONGEST_TEXT = 60_000
 """Bytes of an error's text; the rest is cut off."""
@@ -120,6 +117,14 @@ class Event(amp.Command):
     requiresAnswer = False
 
 
+class Lines(amp.Command):
+    """Lines of workers, pushed to who follows them; it is not answered."""
+
+    commandName = b"Lines"
+    arguments = [(b"lines", Spread())]
+    requiresAnswer = False
+
+
 def _requestFor(command: Command) -> type[Request]:
     arguments = [(a.name.encode("ascii"), _KINDS[a.kind](optional=not a.required)) for a in command.arguments]
     return type(command.name.title(), (Request,), {
@@ -146,47 +151,6 @@ def argumentsIn(command: Command, box: Mapping[bytes, bytes]) -> dict[str, Any]:
     return complete(command, given)
 
 
-@attrs.define(eq=False)
-class Subscription:
-    """
-    The events of one connection.
-
-    @ivar topics: how the wanted topics begin; empty for all.
-    @ivar send: writes one event.
-    @ivar paused: whether the peer does not read at the moment.
-    @ivar missed: how many were dropped since the last one that was sent.
-    """
-
-    topics: tuple[str, ...]
-    send: Callable[[Mapping[str, Any]], None]
-    paused: bool = True
-    missed: int = 0
-    _waiting: deque[Occurrence] = attrs.field(factory=deque)
-    end: Callable[[], None] = lambda: None
-
-    def __call__(self, occurrence: Occurrence) -> None:
-        """It has happened."""
-        if self.topics and not occurrence.topic.startswith(self.topics):
-            return
-        if len(self._waiting) >= MOST_EVENTS:
-            self._waiting.popleft()
-            self.missed += 1
-        self._waiting.append(occurrence)
-        self._flush()
-
-    def resume(self) -> None:
-        """The peer reads again."""
-        self.paused = False
-        self._flush()
-
-    def _flush(self) -> None:
-        if self.missed and not self.paused:
-            missed, self.missed = self.missed, 0
-            self.send({"topic": "missed", "event": "missed", "missed": missed})
-        while self._waiting and not self.paused:
-            self.send(self._waiting.popleft().json())
-
-
 @implementer(amp.IBoxReceiver)
 class Server(amp.BinaryBoxProtocol):
     """
@@ -207,7 +171,7 @@ class Server(amp.BinaryBoxProtocol):
         self._steering = steering
         self._identify = identify
         self._keeper = keeper
-        self._subscription: Subscription | None = None
+        self._pushed: dict[str, Subscription | Tailing] = {}
         self._keys = self._bytes = 0
 
     # The connection
@@ -219,26 +183,26 @@ class Server(amp.BinaryBoxProtocol):
 
     def stopReceivingBoxes(self, reason: Failure) -> None:
         """The connection is gone."""
-        if self._subscription:
-            self._subscription.end()
+        for push in self._pushed.values():
+            push.end()
         self._keeper.lost(self)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is asked and nothing is to be told."""
-        return not self.calls and self._subscription is None
+        return not self.calls and not self._pushed
 
     def pauseProducing(self) -> None:
-        """The peer does not read: neither do we, and its events wait."""
-        if self._subscription:
-            self._subscription.paused = True
+        """The peer does not read: neither do we, and what it would be told waits."""
+        for push in self._pushed.values():
+            push.paused = True
         super().pauseProducing()
 
     def resumeProducing(self) -> None:
         """The peer reads again."""
-        if self._subscription:
-            self._subscription.resume()
-        if not (self._subscription and self._subscription.paused):
+        for push in self._pushed.values():
+            push.resume()
+        if not any(push.paused for push in self._pushed.values()):
             super().resumeProducing()
 
     def close(self) -> None:
@@ -305,7 +269,10 @@ class Server(amp.BinaryBoxProtocol):
         arguments = argumentsIn(TABLE[name], box)
         if name == "events":
             return amp.AmpBox(spread(b"answer", self._subscribe(**arguments)))
-        return amp.AmpBox(spread(b"answer", dict(await self._steering.ask(name, arguments, self.who))))
+        answer = dict(await self._steering.ask(name, arguments, self.who))
+        if name == "tail" and arguments["follow"]:
+            self._follow(arguments)
+        return amp.AmpBox(spread(b"answer", answer))
 
     def _error(self, failure: Failure, command: str) -> amp.AmpBox:
         error = failure.value
@@ -320,24 +287,34 @@ class Server(amp.BinaryBoxProtocol):
         if tag is not None:
             box[amp.ERROR if amp.ERROR_CODE in box else amp.ANSWER] = tag
             self.sendBox(box)
-        if self._subscription and self._subscription.paused and not self.paused:
-            self._subscription.resume()
+        for push in self._pushed.values():
+            if push.paused and not self.paused:
+                push.resume()
 
-    # Events
+    # Events and lines
 
     def _subscribe(self, topics: list[str], since: int) -> dict[str, Any]:
         """Begin to push events, as soon as this is answered; an earlier subscription ends."""
-        if self._subscription:
-            self._subscription.end()
+        self._endPush("events")
         known = self._steering.past(0)
-        subscription = self._subscription = Subscription(tuple(topics), self._push)
+        subscription = self._pushed["events"] = Subscription(tuple(topics), partial(self._push, Event, b"event"))
         for occurrence in self._steering.past(since) if since >= 0 else ():
             subscription(occurrence)
         subscription.end = self._steering.subscribe(subscription)
         return {"n": known[-1].number if known else 0, "start": known[-1].start if known else ""}
 
-    def _push(self, event: Mapping[str, Any]) -> None:
-        self.sendBox(amp.AmpBox({amp.COMMAND: Event.commandName, **spread(b"event", event)}))
+    def _follow(self, arguments: Mapping[str, Any]) -> None:
+        """Begin to push lines, as soon as this is answered; what was followed earlier is no more."""
+        self._endPush("tail")
+        tailing = self._pushed["tail"] = Tailing(partial(self._push, Lines, b"lines"))
+        tailing.following = self._steering.follow(selected(arguments), tailing)
+
+    def _endPush(self, what: str) -> None:
+        if what in self._pushed:
+            self._pushed.pop(what).end()
+
+    def _push(self, command: type[amp.Command], key: bytes, value: Mapping[str, Any]) -> None:
+        self.sendBox(amp.AmpBox({amp.COMMAND: command.commandName, **spread(key, value)}))
 
 
 class ControlFactory(Factory):

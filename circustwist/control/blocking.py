@@ -123,6 +123,25 @@ class Control:
         self.call("events", topics=list(topics), since=since)
         return self._each(timeout)
 
+    def tail(
+        self, names: Iterable[str] = (), lines: int = 10, timeout: float | None = None, **arguments: Any
+    ) -> Iterator[dict[str, Any]]:
+        """
+        What workers have written: the last lines that are there, and every one from now on.
+
+        Lines that are not taken in time are missed; then there is
+        C{{"missed": n}} in their place.
+
+        @param names: watchers and workers, e.g. C{web} or C{web/3}; without any all of them.
+        @param timeout: the most seconds between two lines; None is for ever.
+        @param arguments: further ones of the command C{tail}.
+        """
+        yield from self.call("tail", names=list(names), lines=lines, follow=True, **arguments)["lines"]
+        for told in self._each(timeout):
+            if told.get("missed"):
+                yield {"missed": told["missed"]}
+            yield from told.get("lines", ())
+
     def _each(self, timeout: float | None) -> Iterator[dict[str, Any]]:
         while True:
             deadline = self._deadline(timeout)
@@ -169,7 +188,7 @@ class Control:
             raise ConnectionResetError("the supervisor has closed the connection")
         for box in self._parser.feed(data):
             if b"_command" in box:
-                self._kept.append(gather(b"event", box))
+                self._kept.append(gather(b"lines" if box[b"_command"] == b"Lines" else b"event", box))
             else:
                 self._answers[box.get(b"_answer", box.get(b"_error", b""))] = box
 

@@ -13,7 +13,7 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 from ..model.errors import MessageError, UnknownCommand
-from .amp import REQUESTS, Event
+from .amp import REQUESTS, Event, Lines
 
 Listener = Callable[[dict[str, Any]], object]
 
@@ -38,6 +38,7 @@ class Client(amp.AMP):
     def __init__(self) -> None:
         super().__init__()
         self._listener: Listener = _nobody
+        self._lines: Listener = _nobody
 
     def call(self, command: str, **arguments: Any) -> Deferred[dict[str, Any]]:
         """
@@ -73,6 +74,28 @@ class Client(amp.AMP):
         """
         self._listener = listener
         return self.call("events", topics=list(topics), since=since)
+
+    def tail(self, listener: Listener, **arguments: Any) -> Deferred[dict[str, Any]]:
+        """
+        Be told of every line that workers write from now on.
+
+        A connection has one such listener; another call replaces it.
+
+        @param listener: called with C{{"lines": [...], "missed": n}}; so many
+            were missed before these because this side did not read.
+        @param arguments: those of the command C{tail}.
+        @return: its answer: the lines that were there already.
+        """
+        self._lines = listener
+        return self.call("tail", follow=True, **arguments)
+
+    @Lines.responder
+    def _told(self, lines: dict[str, Any]) -> dict[str, Any]:
+        try:
+            self._lines(lines)
+        except Exception:
+            self._log.failure("a listener to lines raised an exception")
+        return {}
 
     @Event.responder
     def _event(self, event: dict[str, Any]) -> dict[str, Any]:

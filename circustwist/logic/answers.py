@@ -6,12 +6,13 @@ Functions from the logic's state to JSON types; they change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from ..model.launch import Names, socketNumbers
+from ..model.line import Line, Selection
 from ..model.option import options
 from ..model.stack import Socket, Stack
 from ..model.stack import Watcher as Spec
@@ -34,12 +35,14 @@ class About:
     @ivar since: when it started, on the monotonic clock.
     @ivar socket: what is known of a socket now, by its name; see
         C{ISockets.describe}.
+    @ivar tail: so many of the last lines of some outputs; see C{IOutputs.tail}.
     """
 
     pid: int
     version: str
     since: float
     socket: Callable[[str], Mapping[str, Any]]
+    tail: Callable[[Selection, int], Sequence[Line]] = lambda wanted, most: ()
 
 
 def statuses(arbiter: Arbiter) -> dict[str, str]:

@@ -19,6 +19,7 @@ from ..model.effects import NOTHING, Answer, Effects, Signal, Whom
 from ..model.errors import Conflict, Denied, MessageError, NotFound, RequestError, UnknownCommand
 from ..model.events import Occurrence
 from ..model.inputs import Asked, Input, Looked, Who
+from ..model.line import Line, Selection, selected
 from ..model.samples import Sample
 from . import alteration, answers, configuration, figures
 from .arbiter import Arbiter
@@ -70,6 +71,28 @@ class Steering(Protocol):
             somebody else.
         @return: ends it; harmless when called again.
         """
+
+    def follow(self, selection: Selection, listener: Callable[[Sequence[Line], int], bool]) -> Following:
+        """
+        Be told of lines from now on, as soon as the result is asked to C{resume}.
+        Who may see them is for the caller to say; the command C{tail} tells
+        what there is already.
+
+        @param listener: called with some lines, and with how many were missed
+            before them because it did not take them in time; it answers whether
+            it takes more at once.  If not, nothing waits for it: it goes on with
+            C{resume}, after what is still there by then.
+        """
+
+
+class Following(Protocol):
+    """One who follows lines."""
+
+    def __call__(self) -> None:
+        """End it; harmless when called again."""
+
+    def resume(self) -> None:
+        """The listener takes lines again."""
 
 
 def authorise(command: Command, who: Who) -> None:
@@ -202,6 +225,12 @@ class Requests:
 
     def _console(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         raise Conflict("there is no console; httpd = True in [circus] gives one")
+    def _tail(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        wanted = selected(arguments)
+        for name, _ in wanted.names:
+            self.one(name)
+        lines = self._about.tail(wanted, arguments["lines"])
+        return (Answer(asked.call, {"lines": [line.json() for line in lines]}),)
 
     # Changing
 

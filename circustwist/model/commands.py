@@ -155,6 +155,15 @@ COMMANDS: tuple[Command, ...] = (
         Argument("topics", "texts", "Only topics that begin with one of these.", ()),
         Argument("since", "whole", "Begin with those after this number, as far as they are kept; -1 is from now.", -1),
     ), answer={"n": "the number of the last event so far", "start": "which run of the supervisor counts"}),
+    Command("tail", "The last lines that workers have written, and every one from now on.", (
+        Argument("names", "texts", "Watchers and workers, e.g. web or web/3; without any all of them.", ()),
+        Argument("lines", "whole", "How many lines that are there already.", 10),
+        Argument("follow", "boolean", "Send every line from now on to this connection, where that can be.", False),
+        Argument("since", "number", "None from before this time, in seconds since the epoch.", 0.0),
+        Argument("grep", "text", "Only lines that contain this text.", ""),
+        Argument("stream", "text", "Only what was written to stdout, or to stderr.", ""),
+        Argument("daemon", "boolean", "The supervisor's own log instead.", False),
+    ), "operator", answer={"lines": "time, watcher, wid, pid, stream and text of each, the oldest first"}),
     Command("operation", "What became of an operation.", (
         Argument("id", "whole", "Its id; 0 is all of them.", 0), _WAITING,
     ), answer={"operations": "id, command, state, steps and outcome of each"}),

@@ -246,6 +246,9 @@ class Watcher:
     capture: bool = _option(
         values.boolean, True,
         "Without a stream, read the output and pass it on; False leaves it to the supervisor's own.")
+    tail_bytes: int = _option(
+        values.size, 256 * 1024, "Memory for the last output of the watcher, which circustwist tail shows; 0: none.",
+        live="now", unit="B", example="1MB")
     shell: bool = _option(
         values.boolean, False, "Run the words, quoted again, by sh -c (Circus).")
     shell_args: str = _option(

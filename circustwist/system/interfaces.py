@@ -7,7 +7,7 @@ real one can be held against the same words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -16,6 +16,7 @@ from zope.interface import Attribute, Interface
 from ..model.effects import Probe
 from ..model.errors import SpawnProblem
 from ..model.launch import Launch, Names
+from ..model.line import Line, Selection
 from ..model.stack import Socket, Watcher
 
 __all__ = [
@@ -191,6 +192,13 @@ class IOutputs(Interface):
         """
         The worker has ended, or was never started: drain its pipes, which
         stay open as long as anyone holds them.
+        """
+
+    def tail(selection: Selection, most: int) -> Sequence[Line]:
+        """
+        The last lines that are wanted, the oldest first; those of files, whose time is not known, come first.
+
+        @param most: so many at most of what is in memory, and of each file.
         """
 
     def inodes(names: Names) -> Mapping[int, int]:

@@ -19,15 +19,16 @@ from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..model import values
-from ..model.errors import Problem, WorldError
 from ..model.launch import Names
+from ..model.line import MOST_LINES, Line, Selection
 from ..model.stack import Watcher
-from ..model.streams import Stream
-from .files import FileStore, Gate, LogFile, available, realPath, reason
+from . import backward, lines
+from .files import available
 from .handover import End
 from .interfaces import IOutputs
-from .sinks import ISink, Kept, Logged, Passed, Raw, Stamped, standard
+from .sinks import ISink
+from .streams import OPTIONS, Streams
+from .tail import Tails
 
 Hear: TypeAlias = Callable[[Names, bytes], None]
 TOLD = 3
@@ -39,7 +40,6 @@ _Key: TypeAlias = tuple[int, int]
 """A worker's id and the number of its output."""
 
 _DONE: Any = CONNECTION_DONE
-_OPTIONS = {1: "stdout_stream", 2: "stderr_stream"}
 
 
 @implementer(IReadDescriptor)
@@ -51,33 +51,25 @@ class Pipe:
     @ivar output: 1 or 2.
     @ivar pid: the worker's; 0 is not known yet.
     @ivar rest: the beginning of a line whose end has not come.
-    @ivar tail: the last lines that came; None when nobody will ask for them.
-    @ivar tails: where they go when it is closed.
+    @ivar seen: the same of what went by unseen, as long as somebody follows it.
     @ivar sink: what it is emptied into.
     """
 
-    __slots__ = ("_all", "_fd", "_hear", "_reactor", "names", "output", "pid", "rest", "sink", "tail", "tails")
+    __slots__ = ("_fd", "_outputs", "_reactor", "names", "output", "pid", "rest", "seen", "sink")
 
-    def __init__(
-        self, reactor: IReactorFDSet, names: Names, output: int, end: int, sink: ISink, all: dict[_Key, Pipe]
-    ) -> None:
+    def __init__(self, reactor: IReactorFDSet, names: Names, output: int, end: int, outputs: Outputs) -> None:
         """
         @param end: the descriptor to read by, not blocking; ours from now on.
-        @param all: the pipes that are open; this one is among them until it
-            is closed.
         """
         self._reactor = reactor
         self._fd = end
-        self._all = all
+        self._outputs = outputs
         self.names = names
         self.output = output
         self.pid = 0
         self.rest = b""
-        self.tail: list[bytes] | None = []
-        self.tails: dict[_Key, list[bytes]] = {}
-        self._hear: Hear | None = None
-        self.sink = sink
-        all[names.id, output] = self
+        self.seen = b""
+        self.sink = outputs.streams.of(names, output)
 
     def fileno(self) -> int:
         """The descriptor, -1 when it is closed."""
@@ -114,17 +106,18 @@ class Pipe:
         if self.sink.gate.ready:
             self.sink.finish(self)
 
-    def told(self, whole: list[bytes]) -> None:
+    def told(self, block: bytes) -> None:
         """The worker has written these lines."""
-        if self.tail is not None:
-            self.tail = [line[:LONGEST_TOLD] for line in whole[-TOLD:]]
-        if self._hear is not None:
-            for line in whole:
-                self._hear(self.names, line)
+        self._outputs.told(self, block)
 
-    def heardBy(self, hear: Hear) -> None:
-        """Let somebody hear each line."""
-        self._hear = hear
+    def passed(self, look: Callable[[], bytes]) -> None:
+        """The worker has written something that nobody sees but those who follow it."""
+        if self._outputs.tails.followed(self.names.watcher):
+            block, self.seen = lines.cut(self.seen, look())
+            if block:
+                self._outputs.tails.told(self.names, self.pid, self.output, block, True)
+        elif self.seen:
+            self.seen = b""
 
     def moved(self, sink: ISink) -> None:
         """Empty it into another sink from now on."""
@@ -147,9 +140,7 @@ class Pipe:
             self.sink.finish(self)
             os.close(self._fd)
             self._fd = -1
-            if self.tail:
-                self.tails[self.names.id, self.output] = self.tail
-            del self._all[self.names.id, self.output]
+            self._outputs.closed(self)
 
 
 @implementer(IOutputs)
@@ -158,6 +149,8 @@ class Outputs:
     All pipes, and the sinks that they are emptied into.
 
     @ivar hear: told of each line of the workers of whom C{open} said so.
+    @ivar streams: the sinks.
+    @ivar tails: the last lines of every watcher.
     """
 
     def __init__(
@@ -165,79 +158,29 @@ class Outputs:
         wall: Callable[[], float] = time.time,
     ) -> None:
         """
-        @param clock: for the tries to write to a file that failed; there is
-            no call on it otherwise.
-        @param stdout: the standard output, where output goes that no stream
-            is configured for; None, a closed one or C{/dev/null} is the log.
-            It is looked at when the first worker is started.
+        @param clock: for the tries to write to a file that failed, and for
+            those who follow; there is no call on it otherwise.
+        @param stdout: see L{Streams}.
         @param wall: the time of day, in seconds since the epoch.
         """
         self._reactor = reactor
-        self._clock = clock
-        self._stdout = stdout
-        self._wall = wall
         self.hear: Hear | None = None
-        self._standard: Passed | Logged | None = None
-        self._sinks: dict[tuple[str, int], ISink] = {}
-        self._files: dict[str, FileStore] = {}
+        self.streams = Streams(reactor, clock, stdout, wall)
+        self.tails = Tails(clock, wall)
         self._heard: set[str] = set()
-        self._tails: dict[_Key, list[bytes]] = {}
         self._pipes: dict[_Key, Pipe] = {}
 
     def open(self, watcher: Watcher) -> None:
-        (self._heard.add if _heard(watcher) else self._heard.discard)(watcher.name)
-        streams = {1: watcher.stdout_stream, 2: watcher.stderr_stream}
+        heard = watcher.ready.startswith("log:")
+        (self._heard.add if heard else self._heard.discard)(watcher.name)
+        self.tails.limit(watcher.name, watcher.tail_bytes)
         try:
-            made = {fd: self._sink(watcher, fd, stream) for fd, stream in streams.items() if _filed(stream)}
-            for fd in streams:
-                self._sinks.pop((watcher.name, fd), None)
-            self._sinks.update({(watcher.name, fd): sink for fd, sink in made.items()})
+            self.streams.open(watcher, heard)
             for pipe in self._pipes.values():
                 if pipe.names.watcher == watcher.name:
-                    pipe.moved(self._of(pipe.names, pipe.output))
+                    pipe.moved(self.streams.of(pipe.names, pipe.output))
         finally:
-            self._closeUnused()
-
-    def _sink(self, watcher: Watcher, fd: int, stream: Stream) -> ISink:
-        """
-        @raise WorldError: if its file cannot be opened.
-        """
-        path = realPath(stream.settings["filename"])
-        try:
-            store = self._store(path)
-        except OSError as error:
-            raise WorldError(str(Problem(
-                watcher.place, f"watcher:{watcher.name}", f"{_OPTIONS[fd]}.filename", f"{path}: {reason(error)}"
-            ))) from error
-        store.file.maxBytes = values.size(stream.settings.get("max_bytes", "0"))
-        store.file.backups = values.natural(stream.settings.get("backup_count", "0"))
-        timeFormat = stream.settings.get("time_format")
-        if timeFormat:
-            return Stamped(store, timeFormat, self._wall)
-        return Kept(store) if _heard(watcher) else Raw(store)
-
-    def _store(self, path: str) -> FileStore:
-        """The one store of a file; raises OSError if it cannot be opened."""
-        if path not in self._files:
-            file = LogFile(self._clock, path)
-            file.open()
-            self._files[path] = FileStore(Gate(self._clock, path), file)
-        return self._files[path]
-
-    def _closeUnused(self) -> None:
-        used = {id(sink.gate) for sink in (*self._sinks.values(), *(pipe.sink for pipe in self._pipes.values()))}
-        for path, store in list(self._files.items()):
-            if id(store.gate) not in used:
-                self._files.pop(path).close()
-
-    def _of(self, names: Names, fd: int) -> ISink:
-        """The sink of a worker's output."""
-        found = self._sinks.get((names.watcher, fd))
-        if found is not None:
-            return found
-        if self._standard is None:
-            self._standard = standard(self._reactor, self._clock, self._stdout)
-        return self._standard
+            self.streams.closeUnused([pipe.sink for pipe in self._pipes.values()])
 
     def pipe(self, names: Names, fd: int) -> int:
         end, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -254,15 +197,23 @@ class Outputs:
         return child
 
     def _add(self, names: Names, fd: int, end: int) -> Pipe:
-        pipe = Pipe(self._reactor, names, fd, end, self._of(names, fd), self._pipes)
-        pipe.tails = self._tails
-        if self.hear is not None and names.watcher in self._heard:
-            pipe.heardBy(self.hear)
+        pipe = self._pipes[names.id, fd] = Pipe(self._reactor, names, fd, end, self)
         return pipe
+
+    def closed(self, pipe: Pipe) -> None:
+        """A pipe is closed."""
+        del self._pipes[pipe.names.id, pipe.output]
+
+    def told(self, pipe: Pipe, block: bytes) -> None:
+        """A worker has written lines, each with its newline."""
+        self.tails.told(pipe.names, pipe.pid, pipe.output, block)
+        if self.hear is not None and pipe.names.watcher in self._heard:
+            for line in lines.split(block):
+                self.hear(pipe.names, line)
 
     def _ofWorker(self, names: Names) -> Iterator[Pipe]:
         """A worker's pipes that are still open."""
-        return filter(None, [self._pipes.get((names.id, fd)) for fd in _OPTIONS])
+        return filter(None, [self._pipes.get((names.id, fd)) for fd in OPTIONS])
 
     def started(self, names: Names, pid: int) -> None:
         for pipe in self._ofWorker(names):
@@ -275,12 +226,27 @@ class Outputs:
         once, at its end.
         """
         found: list[bytes] = []
-        for output in _OPTIONS:
-            pipe, closed = self._pipes.get((names.id, output)), self._tails.pop((names.id, output), [])
-            found = (pipe.tail if pipe is not None else closed) or found
-            if pipe is not None:
-                pipe.tail = None
+        for output in OPTIONS:
+            found = self.tails.last(names, output, TOLD, LONGEST_TOLD) or found
         return " | ".join(line.decode("utf-8", "backslashreplace").strip() for line in found)
+
+    def tail(self, selection: Selection, most: int) -> list[Line]:
+        most = min(most, MOST_LINES)
+        return [*self._filed(selection, most), *self.tails.past(selection, most)] if most > 0 else []
+
+    def _filed(self, wanted: Selection, most: int) -> list[Line]:
+        """The last lines of the files that are fed unseen; whose a line is, is known if there is only one."""
+        seen: set[str] = set()
+        found: list[Line] = []
+        for watcher, output, path in self.streams.raw():
+            wids = {pipe.names.wid for pipe in self._pipes.values() if pipe.names.watcher == watcher}
+            wid = wids.pop() if len(wids) == 1 else 0
+            if path in seen or not wanted.watcher(watcher) or not wanted.worker(watcher, wid, output):
+                continue
+            seen.add(path)
+            last = backward.last(backward.rotated(path), most, wanted.grep, wanted.since)
+            found += [Line(0.0, watcher, wid, 0, output, line) for line in last]
+        return found
 
     def ended(self, names: Names) -> None:
         for pipe in self._ofWorker(names):
@@ -301,37 +267,20 @@ class Outputs:
         pipe.resume()
 
     def flush(self) -> None:
-        """Write what waits to be written to the standard output, as far as it is read."""
-        if self._standard is not None:
-            self._standard.flush()
+        self.streams.flush()
 
     def ends(self) -> tuple[End, ...]:
         """Every pipe as it is, for another image of this program."""
         return tuple(End(pipe.names, pipe.output, pipe.fileno(), pipe.rest) for pipe in self._pipes.values())
 
     def reopen(self) -> None:
-        for store in self._files.values():
-            store.reopen()
+        self.streams.reopen()
 
     def close(self) -> None:
         for pipe in list(self._pipes.values()):
             pipe.drain()
             pipe.close()
-        self._sinks.clear()
-        self._closeUnused()
-        if self._standard is not None:
-            self._standard.close()
-            self._standard = None
-
-
-def _heard(watcher: Watcher) -> bool:
-    """Whether somebody looks for a line in what its workers write."""
-    return watcher.ready.startswith("log:")
-
-
-def _filed(stream: Stream) -> bool:
-    """Whether a stream leads into a file."""
-    return bool(stream.settings.get("filename"))
+        self.streams.close()
 
 
 def _lasting(writing: int) -> int:

@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..model.launch import Names
+from ..model.line import shown
 from . import lines
 from .files import CHUNK, FileStore, Gate, IWritable, Store, reason
 
@@ -51,8 +52,15 @@ class ISource(Protocol):
     output: int
     rest: bytes
 
-    def told(self, whole: list[bytes]) -> None:
-        """Its worker has written these lines."""
+    def told(self, block: bytes) -> None:
+        """Its worker has written these lines, each with its newline."""
+
+    def passed(self, look: Callable[[], bytes]) -> None:
+        """
+        Its worker has written something that was not looked at.
+
+        @param look: looks at it.
+        """
 
     def fileno(self) -> int:
         """The descriptor to read from."""
@@ -203,7 +211,9 @@ class Raw(ISink):
         self.gate = store.gate
 
     def pull(self, source: ISource) -> int:
-        return self.store.splice(source.fileno())
+        count = self.store.splice(source.fileno())
+        source.passed(lambda: self.store.file.last(count))
+        return count
 
     def finish(self, source: ISource) -> None:
         pass
@@ -214,20 +224,20 @@ class Lined(ISink):
 
     def pull(self, source: ISource) -> int:
         data = os.read(source.fileno(), CHUNK)
-        whole, source.rest = lines.cut(source.rest, data)
-        if whole:
-            source.told(whole)
-            self.put(source, whole)
+        block, source.rest = lines.cut(source.rest, data)
+        if block:
+            source.told(block)
+            self.put(source, block)
         return len(data)
 
     def finish(self, source: ISource) -> None:
         if source.rest:
-            whole, source.rest = [source.rest], b""
-            source.told(whole)
-            self.put(source, whole)
+            block, source.rest = source.rest + b"\n", b""
+            source.told(block)
+            self.put(source, block)
 
-    def put(self, source: ISource, whole: list[bytes]) -> None:
-        """Take lines of a worker."""
+    def put(self, source: ISource, block: bytes) -> None:
+        """Take lines of a worker, each with its newline."""
         raise NotImplementedError
 
 
@@ -238,8 +248,8 @@ class Kept(Lined):
         self.store = store
         self.gate = store.gate
 
-    def put(self, source: ISource, whole: list[bytes]) -> None:
-        self.store.write(lines.joined(b"", whole))
+    def put(self, source: ISource, block: bytes) -> None:
+        self.store.write(block)
 
 
 class Stamped(Lined):
@@ -255,8 +265,8 @@ class Stamped(Lined):
         self._format = timeFormat
         self._wall = wall
 
-    def put(self, source: ISource, whole: list[bytes]) -> None:
-        self.store.write(lines.joined(lines.stamp(self._format, source.pid, self._wall()), whole))
+    def put(self, source: ISource, block: bytes) -> None:
+        self.store.write(lines.joined(lines.stamp(self._format, source.pid, self._wall()), block))
 
 
 class Passed(Lined):
@@ -270,10 +280,10 @@ class Passed(Lined):
         self.gate = store.gate
         self._terminal = terminal
 
-    def put(self, source: ISource, whole: list[bytes]) -> None:
+    def put(self, source: ISource, block: bytes) -> None:
         if self._terminal:
-            whole = [lines.shown(line).encode() for line in whole]
-        self.store.write(lines.joined(f"{source.names} | ".encode(), whole))
+            block = "".join([shown(line) + "\n" for line in lines.split(block)]).encode()
+        self.store.write(lines.joined(f"{source.names} | ".encode(), block))
 
     def flush(self) -> None:
         """Write what waits, as far as it is read."""
@@ -291,12 +301,12 @@ class Logged(Lined):
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
 
-    def put(self, source: ISource, whole: list[bytes]) -> None:
+    def put(self, source: ISource, block: bytes) -> None:
         names = source.names
-        for line in whole:
+        for line in lines.split(block):
             _WORKERS.info(
                 "{watcher}/{wid} | {line}",
-                watcher=names.watcher, wid=names.wid, output=source.output, line=lines.shown(line))
+                watcher=names.watcher, wid=names.wid, output=source.output, line=shown(line))
 
     def flush(self) -> None:
         """Nothing waits."""

@@ -15,17 +15,26 @@ from ..model.commands import TABLE, Command, complete
 from ..model.errors import RequestError
 from ..model.events import Occurrence
 from ..model.inputs import Asked, Looked, Who
+from ..model.line import Line, Selection
 from ..model.samples import Sample
 from .interpret import Interpreter
 from .observatory import Observatory
 from .publish import Publisher
+from .tail import Following, Tails
 
 
 class LocalSteering:
-    """What L{Steering<circustwist.logic.requests.Steering>} promises, by an interpreter of this process."""
+    """
+    What L{Steering<circustwist.logic.requests.Steering>} promises, by an interpreter of this process.
 
-    def __init__(self, interpreter: Interpreter, publisher: Publisher, observatory: Observatory) -> None:
+    @ivar tails: the lines that may be followed.
+    """
+
+    def __init__(
+        self, interpreter: Interpreter, publisher: Publisher, observatory: Observatory, tails: Tails
+    ) -> None:
         self._interpreter = interpreter
+        self.tails = tails
         self._publisher = publisher
         self._observatory = observatory
         self._calls: dict[int, Deferred[Mapping[str, Any]]] = {}
@@ -95,3 +104,6 @@ class LocalSteering:
 
     def _look(self, effect: asked.Look) -> None:
         self._observatory.look(lambda sample: self._interpreter.feed(Looked(effect, sample)))
+    def follow(self, selection: Selection, listener: Callable[[Sequence[Line], int], bool]) -> Following:
+        """Be told of lines; see L{circustwist.logic.requests.Steering}."""
+        return self.tails.follow(selection, listener)

@@ -1,0 +1,86 @@
+"""Looking at what workers write, by the command line and over the control socket, with a real supervisor."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from circustwist.control.blocking import Control, ControlError
+
+from .stack import SCRIPTS, TIMEOUT, Daemon, StackCase
+
+INI = """[watcher:web]
+cmd = sh -c 'echo "hello from $0"; echo oops >&2; printf "\\033]0;x\\007\\377\\n"; exec sleep 1000' $(circus.wid)
+numprocesses = 2
+
+[watcher:plain]
+cmd = sh -c 'echo first; read x < gate; echo second; exec sleep 1000'
+stdout_stream.filename = plain.log
+"""
+
+
+class TailTests(StackCase):
+    """Tests of C{circustwist tail}."""
+
+    def stack(self) -> Daemon:
+        """A supervisor whose workers have written something."""
+        daemon = self.daemon(INI)
+        os.mkfifo(daemon.folder / "gate")
+        daemon.start()
+        for _ in range(2):
+            daemon.wait("]0;x")
+        with Control(daemon.where, TIMEOUT) as control:
+            self.assertEqual(next(control.tail(["plain"], timeout=TIMEOUT))["text"], "first")
+        return daemon
+
+    def test_past(self) -> None:
+        """The last lines of all, of a watcher, of a worker, of the standard error, of a plain file, of the log."""
+        daemon = self.stack()
+        out = daemon.cli("tail", errors="backslashreplace").stdout
+        self.assertRegex(out, r"(?m)^\d\d:\d\d:\d\d web/1 +\| hello from 1$")
+        self.assertRegex(out, r"(?m)^plain/1 +\| first$")
+        self.assertNotIn("\x1b[36m", out)
+        self.assertEqual(daemon.cli("logs", "--plain", "--stderr", "web/2").stdout, "oops\n")
+        self.assertEqual(daemon.cli("tail", "--plain", "-n", "1", "--grep", "hello", "web/2").stdout, "hello from 2\n")
+        self.assertEqual(daemon.cli("tail", "--plain", "plain").stdout, "first\n")
+        self.assertIn("circustwist | ", daemon.cli("tail", "--daemon", "-n", "99").stdout)
+        line = json.loads(daemon.cli("--json", "tail", "--grep", "]0;x", "web/1").stdout)
+        self.assertEqual((line["wid"], line["stream"], line["text"]), (1, "stdout", "\x1b]0;x\x07\\xff"))
+
+    def test_wrong(self) -> None:
+        """Who names what is not there is told so, in one line."""
+        daemon = self.stack()
+        for words, text in ((("tail", "nope"), "nope not found"), (("tail", "web/x"), "web/x"),
+                            (("tail", "--since", "yesterday"), "yesterday")):
+            found = daemon.cli(*words)
+            self.assertNotEqual(found.returncode, 0)
+            self.assertIn(text, found.stderr)
+        with Control(daemon.where, TIMEOUT) as control, self.assertRaises(ControlError):
+            control.call("tail", stream="stdin")
+
+    def test_follow(self) -> None:
+        """New lines are pushed, those of a plain file too, with their worker."""
+        daemon = self.stack()
+        with Control(daemon.where, TIMEOUT) as control:
+            lines = control.tail(["plain"], timeout=TIMEOUT)
+            self.assertEqual(next(lines)["text"], "first")
+            Path(daemon.folder / "gate").write_text("go\n")
+            line = next(lines)
+            self.assertEqual((line["text"], line["watcher"], line["wid"]), ("second", "plain", 1))
+            self.assertGreater(line["time"], 0)
+
+    def test_followCommand(self) -> None:
+        """C{tail -f} prints them as they come."""
+        daemon = self.stack()
+        env = {**daemon.env, "CIRCUSTWIST_CONTROL": daemon.where}
+        command = subprocess.Popen(
+            [SCRIPTS / "circustwist", "tail", "-f", "-n", "1", "--plain", "plain"], env=env, stdout=subprocess.PIPE)
+        self.addCleanup(command.wait)
+        self.addCleanup(command.kill)
+        assert command.stdout is not None
+        self.addCleanup(command.stdout.close)
+        self.assertEqual(command.stdout.readline(), b"first\n")
+        Path(daemon.folder / "gate").write_text("go\n")
+        self.assertEqual(command.stdout.readline(), b"second\n")
