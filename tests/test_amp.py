@@ -168,7 +168,8 @@ class CallTests(Base):
         self.steering.answers["signal"] = {}
         self.send("signal", name="wéb".encode(), signum=b"HUP", wid=b"3", children=b"True")
         self.assertEqual(self.steering.asked, [("signal", {
-            "name": "wéb", "signum": "HUP", "pid": 0, "wid": 3, "children": True, "recursive": False}, ADMIN)])
+            "name": "wéb", "signum": "HUP", "pid": 0, "wid": 3, "children": True, "childpid": 0,
+            "recursive": False}, ADMIN)])
 
     def test_large(self) -> None:
         """An answer of 5 MB arrives."""
