@@ -9,6 +9,7 @@ input, never by recursion into the logic.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -51,6 +52,8 @@ from .world import World
 
 SLICE = 0.008
 """So many seconds at most the effects are done in a row."""
+
+_UNFORESEEN = "an internal error; see the supervisor's log"
 
 
 @implementer(IWorkerProtocol)
@@ -212,6 +215,11 @@ class Interpreter:
             self.refused(names, refused.problem)
         except (WorldError, ValueError) as error:
             self.refused(names, SpawnProblem("plan", 0, str(error)))
+        except Exception as error:
+            # Whatever it is, the logic waits for an answer.
+            self._log.failure("{names} could not be started", names=names)
+            number = errno.ENOMEM if isinstance(error, MemoryError) else 0
+            self.refused(names, SpawnProblem("spawn", number, _UNFORESEEN))
         finally:
             for fd in mine:
                 os.close(fd)
@@ -236,6 +244,9 @@ class Interpreter:
             self.feed(StackRead(effect.operation, self._world.read()))
         except (ConfigError, OSError) as error:
             self.feed(StackRead(effect.operation, None, "; ".join(str(error).splitlines())))
+        except Exception:
+            self._log.failure("the configuration could not be read")
+            self.feed(StackRead(effect.operation, None, _UNFORESEEN))
 
     def _changeSockets(self, effect: asked.ChangeSockets) -> None:
         def changed(inodes: dict[str, int]) -> None:
@@ -243,8 +254,10 @@ class Interpreter:
             self.feed(SocketsChanged(effect.operation))
 
         def failed(failure: Failure) -> None:
-            failure.trap(WorldError, OSError)
-            self.feed(SocketsChanged(effect.operation, "; ".join(failure.getErrorMessage().splitlines())))
+            if not failure.check(WorldError, OSError):
+                self._log.failure("the sockets could not be changed", failure)
+            told = "; ".join(failure.getErrorMessage().splitlines())
+            self.feed(SocketsChanged(effect.operation, told or _UNFORESEEN))
 
         self._world.swap.change(effect.make, effect.update).addCallbacks(changed, failed)
 
