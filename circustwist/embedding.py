@@ -31,13 +31,13 @@ from .model.users import User
 from .preparation import prepare
 from .service import Host
 from .service import Supervisor as Inner
-from .system.activation import VARIABLES
+from .system import activation, herald
 from .system.rundir import RuntimeDir
 
 __all__ = [
     "Address", "Settings", "Socket", "Stack", "Stream", "Supervisor", "User", "Watcher", "fromIni", "fromText", "stack"]
 
-OURS = frozenset((*VARIABLES, "RUNTIME_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
+OURS = frozenset((*activation.VARIABLES, *herald.VARIABLES, "RUNTIME_DIRECTORY"))
 """What systemd gives a process is its own, and not that of a supervisor in it."""
 
 

@@ -19,7 +19,7 @@ from .system.handover import Handover
 from .system.interfaces import IJournal
 from .system.journal import Journal, MemoryJournal
 from .system.rundir import RuntimeDir
-from .system.sockets import Sockets, fits, sectionOf
+from .system.sockets import Sockets, fits, reachable, sectionOf
 
 _log = Logger(namespace="circustwist")
 
@@ -73,14 +73,17 @@ def prepare(
     for name, fd in handover.sockets.items() if handover is not None else ():
         if not _adopt(sockets, stack, name, fd):
             os.close(fd)
+    kept = activation.kept(environ, os.getpid(), [one.name for one in stack.sockets if reachable(one)])
     environ = activation.take(sockets, stack.sockets, environ, os.getpid())
     given = {*sockets.names()}
     places = {name: place for place, name in enumerate(left.sockets)}
-    for name, fd in sorted(survivors.sockets.items(), key=lambda item: places[item[0]]):
+    found = sorted(survivors.sockets.items(), key=lambda item: places[item[0]])
+    for name, fd in (*kept.items(), *found):
         socket = _section(stack, name)
         ours = socket is not None and not {name, socket.name} & given and fits(socket, fd)
-        if not ours or not _adopt(sockets, stack, name, fd):
+        if not ours or name in sockets.names() or not _adopt(sockets, stack, name, fd):
             os.close(fd)
+    sockets.shuffled(kept)
     sockets.lost(handover.sockets if handover is not None else left.sockets)
     held = sockets.names()
     sockets.bindAll(socket for socket in stack.sockets if socket.name not in held)

@@ -69,6 +69,8 @@ class Host:
         without it, it is always the same.
     @ivar argv: how this process is executed anew; empty if it must not be.
     @ivar leaving: called just before that.
+    @ivar own: what this process has in its environment and its workers must not have.
+    @ivar stored: whether somebody keeps the sockets for the next supervisor.
     """
 
     reactor: Any
@@ -78,6 +80,8 @@ class Host:
     read: Callable[[], Stack] | None = None
     argv: Sequence[str] = ()
     leaving: Callable[[], None] = lambda: None
+    own: Mapping[str, str] = attrs.field(factory=dict)
+    stored: bool = False
 
 
 class Supervisor(Service):
@@ -201,6 +205,11 @@ class Supervisor(Service):
         return [*durable.snapshot(attrs.evolve(left, workers=alive, sockets=held))]
 
     @property
+    def stack(self) -> Stack:
+        """The configuration that is in force."""
+        return self._arbiter.stack
+
+    @property
     def sockets(self) -> Sockets:
         """The sockets that it holds."""
         return self._prepared.sockets
@@ -235,7 +244,8 @@ class Supervisor(Service):
     def _upgrade(self, effect: Upgrade) -> Deferred[None]:
         if not self._host.argv:
             return fail(WorldError("this process is not ours alone and cannot be replaced"))
-        upgrader = Upgrader(self._host.reactor, self._host.argv, self._prepared.environ, self._host.leaving)
+        upgrader = Upgrader(
+            self._host.reactor, self._host.argv, self._prepared.environ, self._host.leaving, self._host.own)
         return ensureDeferred(upgrader.upgrade(lambda: self._handover(effect)))
 
     def _handover(self, effect: Upgrade) -> handover.Handover:
@@ -263,7 +273,7 @@ class Supervisor(Service):
         self._planner.prober.close()
         self._world.outputs.close()
         self._prepared.journal.close(True)
-        self._prepared.sockets.close(True)
+        self._prepared.sockets.close(not self._host.stored)
         self._prepared.rundir.release(True)
         self._spawner.close()
         self.interpreter.close()

@@ -36,7 +36,7 @@ from .model.ini import Reading, read
 from .model.naming import runtimeDirs
 from .model.reading import OpenFile
 from .model.stack import Stack
-from .system import activation, kernel
+from .system import activation, herald, kernel
 from .system.handover import Handover, renice, take, unblock
 from .system.rundir import RuntimeDir
 
@@ -221,6 +221,9 @@ class Daemon(Service):
         self._options = options
         self._inner: Any = None
         self._file: LogFile | None = None
+        self._manager = herald.Manager.fromEnvironment(os.environ, os.getpid())
+        self._unit: Any = None
+        self._own = {name: os.environ.pop(name) for name in herald.VARIABLES if name in os.environ}
         try:
             self._prepared = prepare(
                 options.stack, options.rundir, dict(os.environ),
@@ -264,10 +267,17 @@ class Daemon(Service):
         options, earlier = self._options, self._options.handover
         files = earlier.files if earlier else raiseFileLimit()
         kernel.setSubreaper()
-        host = Host(reactor, self._ended, files, self._screen(), options.again, options.argv(), options.leave)
+        host = Host(
+            reactor, self._ended, files, self._screen(), options.again, options.argv(), options.leave, self._own,
+            self._manager is not None and self._manager.storing)
         self._inner = Supervisor(host, self._prepared)
         # Before a daemon's parent returns to the shell, whose next command may already ask for us.
         self._inner.startService()
+        if self._manager is not None:
+            from .unit import Unit
+
+            self._unit = Unit(self._manager, reactor, self._inner)
+            self._unit.open()
         self._signals()
         # The reactor puts its own handlers in their place when it begins to run.
         reactor.callWhenRunning(self._signals)
@@ -311,6 +321,8 @@ class Daemon(Service):
     def _ended(self, code: int) -> None:
         from twisted.internet import reactor
 
+        if self._unit is not None:
+            self._unit.close()
         parent: Any = self._options.parent
         if parent.get("pidfile") == self._options.rundir.pidfile:
             parent["pidfile"] = ""  # removed already, with the directory it was in

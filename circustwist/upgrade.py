@@ -23,16 +23,19 @@ class Upgrader:
     """Replaces the image of this process."""
 
     def __init__(
-        self, reactor: Any, argv: Sequence[str], environ: Mapping[str, str], leaving: Callable[[], None]
+        self, reactor: Any, argv: Sequence[str], environ: Mapping[str, str], leaving: Callable[[], None],
+        own: Mapping[str, str],
     ) -> None:
         """
         @param argv: the program's path and its words.
         @param leaving: called just before it is executed.
+        @param own: what only the next image finds in its environment, and not the rehearsal.
         """
         self._reactor = reactor
         self._argv = argv
         self._environ = environ
         self._leaving = leaving
+        self._own = own
 
     async def upgrade(self, handover: Callable[[], Handover]) -> None:
         """
@@ -44,7 +47,7 @@ class Upgrader:
         await self._rehearse()
         self._leaving()
         try:
-            become(self._argv, self._environ, handover())
+            become(self._argv, {**self._environ, **self._own}, handover())
         except OSError as error:
             raise WorldError(f"{self._argv[0]} cannot be executed: {error.strerror}") from None
 

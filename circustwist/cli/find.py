@@ -19,6 +19,7 @@ from ..model.naming import abstractControl, controlPath, runtimeDirs, stackName
 from . import show
 
 if TYPE_CHECKING:
+    from ..model.ini import Reading
     from ..model.stack import Stack, Watcher
     from ..system.rundir import Found
 
@@ -272,13 +273,7 @@ def targeted(command: Command, given: Given) -> Given:
 # What a stack finds on the host
 
 
-def examined(path: str, environ: Mapping[str, str]) -> tuple[Stack, list[str], list[str]]:
-    """
-    Read an ini and compare it with the host.
-
-    @return: the stack, what keeps it from starting, and what is only worth a
-        look; one line for each.
-    """
+def _read(path: str, environ: Mapping[str, str]) -> Reading:
     from glob import glob
 
     from ..model.ini import read
@@ -287,7 +282,27 @@ def examined(path: str, environ: Mapping[str, str]) -> tuple[Stack, list[str], l
         with open(name, "rb") as file:
             return file.read()
 
-    reading = read(path, content, lambda pattern: sorted(glob(pattern)), environ, os.path.abspath(path))
+    return read(path, content, lambda pattern: sorted(glob(pattern)), environ, os.path.abspath(path))
+
+
+def readable(path: str, environ: Mapping[str, str]) -> tuple[Stack, list[str]]:
+    """
+    Read an ini.
+
+    @return: the stack, and what keeps it from starting, one line for each.
+    """
+    reading = _read(path, environ)
+    return reading.stack, [str(problem) for problem in reading.fatal]
+
+
+def examined(path: str, environ: Mapping[str, str]) -> tuple[Stack, list[str], list[str]]:
+    """
+    Read an ini and compare it with the host.
+
+    @return: the stack, what keeps it from starting, and what is only worth a
+        look; one line for each.
+    """
+    reading = _read(path, environ)
     errors = [str(problem) for problem in reading.errors]
     runs = any(found.ini == reading.stack.path for found in stacks(environ))
     errors += [str(problem) for problem in missing(reading.stack, environ)]

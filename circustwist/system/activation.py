@@ -2,23 +2,26 @@
 Sockets that our own parent hands to us, e.g. systemd: sd_listen_fds(3).
 
 They are taken by name: the descriptor called C{web}, or C{web.socket} as
-systemd does by default, is the C{[socket:web]}.
+systemd does by default, is the C{[socket:web]}.  What it has kept for us since
+an earlier run is called C{store.web}: sd_pid_notify_with_fds(3).
 """
 
 from __future__ import annotations
 
 import os
 import socket as net
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 
 from twisted.logger import Logger
 
 from ..model.errors import Problem, WorldError
 from ..model.stack import Socket
-from .sockets import Sockets, fits
+from .sockets import Sockets, fits, sectionOf
 
 _FIRST = 3
+STORED = "store."
+"""What the names of kept descriptors begin with."""
 VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 _log = Logger()
 
@@ -36,7 +39,7 @@ def take(sockets: Sockets, sections: Iterable[Socket], environ: Mapping[str, str
     @raise WorldError: one line for each section for which another socket was
         handed over than it asks for.
     """
-    left, lines = handed(environ, pid), []
+    left, lines = {fd: name for fd, name in handed(environ, pid).items() if not name.startswith(STORED)}, []
     for section in sections:
         named = [fd for fd, name in left.items() if name.removesuffix(".socket") == section.name]
         fd = next((fd for fd in named if fits(section, fd)), None)
@@ -50,6 +53,21 @@ def take(sockets: Sockets, sections: Iterable[Socket], environ: Mapping[str, str
     if lines:
         raise WorldError("\n".join(lines))
     return {name: value for name, value in environ.items() if name not in VARIABLES}
+
+
+def kept(environ: Mapping[str, str], pid: int, wanted: Collection[str]) -> dict[str, int]:
+    """
+    The descriptors that were kept for us, by the names that we gave them; others are closed.
+
+    @param wanted: the sections of which there is any use for one.
+    """
+    found: dict[str, int] = {}
+    for fd, name in handed(environ, pid).items():
+        if name.startswith(STORED):
+            own = name.removeprefix(STORED)
+            if sectionOf(own) not in wanted or found.setdefault(own, fd) != fd:
+                os.close(fd)
+    return found
 
 
 def handed(environ: Mapping[str, str], pid: int) -> dict[int, str]:

@@ -151,6 +151,10 @@ class Sockets:
                 os.unlink(held.path)
 
     def close(self, unlink: bool) -> None:
+        if not unlink:  # they live on elsewhere
+            for held in self._held.values():
+                held.socket.close()
+            self._held.clear()
         for name in list(self._held):
             self.drop(name, unlink)
 
@@ -219,6 +223,17 @@ class Sockets:
             if held and not self.groups.move([self._held[name].socket if name in held else None for name in there]):
                 self.groups.forget(self._held[held[0]].socket)
 
+    def shuffled(self, names: Iterable[str]) -> None:
+        """
+        Some of these have come in an order of somebody else.
+
+        @param names: all that have.
+        """
+        for section in {sectionOf(name) for name in names if "/" in name}:
+            held = [name for name in self._held if "/" in name and sectionOf(name) == section]
+            if held:
+                self.groups.forget(self._held[held[0]].socket)
+
     def keepSeats(self, watcher: str, numbers: Collection[int], names: Collection[str] | None) -> None:
         for key in [key for key in self._held if _watcherOf(key) == watcher.lower()]:
             section, _, number = key.split("/")
@@ -246,3 +261,8 @@ def fits(socket: Socket, fd: int) -> bool:
             return bool(name == os.path.abspath(socket.path))
         return bool(socket.port in (0, name[1]) and resolved(socket)[0] == name[0])
     return False
+
+
+def reachable(socket: Socket) -> bool:
+    """Whether the file by which a UNIX socket of this section is found is there."""
+    return not socket.unix or fileAt(socket.path) is not None
