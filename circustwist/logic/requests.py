@@ -8,7 +8,6 @@ arguments, says who asks, and turns the answer back into bytes.
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -26,6 +25,7 @@ from .arbiter import Arbiter
 from .change import Change
 from .dependency import required, startStages, step, stopStages
 from .operations import Operation, Step
+from .pattern import matcher
 from .watcher import Watcher
 
 LONGEST_PATTERN = 200
@@ -157,7 +157,8 @@ class Requests:
         every = self.arbiter.watchers.items()
         if not name:
             return [w for _, w in every if w.spec.autostart or w.status != "stopped" or w.demand.asleep]
-        found = [watcher for key, watcher in every if _matcher(name.lower(), match)(key)]
+        matches = _matcher(name, match, [key for key, _ in every])
+        found = [watcher for key, watcher in every if matches(key)]
         if not found:
             raise NotFound(f"program {name} not found")
         return found
@@ -354,16 +355,17 @@ class Requests:
         return self.begun(asked, arguments, operation, {}) + effects
 
 
-def _matcher(name: str, match: str) -> Callable[[str], bool]:
+def _matcher(name: str, match: str, keys: list[str]) -> Callable[[str], bool]:
     """
-    How a name is matched, in lower case; Circus's words.
+    How names in lower case are matched; Circus's words.
 
-    @raise MessageError: if it is a regular expression that cannot be read.
+    @param keys: the names.
+    @raise MessageError: if it is a regular expression that cannot be read, or could take too long.
     """
     if match == "simple":
-        return lambda key: key == name
+        return lambda key: key == name.lower()
     if match == "glob":
-        return lambda key: fnmatch.fnmatchcase(key, name)
+        return lambda key: fnmatch.fnmatchcase(key, name.lower())
     if match != "regex":
         raise MessageError(f"unknown match method {match}")
     # What is repeated several times over may take longer than anybody lives to match.
@@ -371,7 +373,6 @@ def _matcher(name: str, match: str) -> Callable[[str], bool]:
         raise MessageError(f"'name' is no simple regular expression: at most {LONGEST_PATTERN} characters, "
                            f"{MOST_REPEATS} repeats, and no repeated group")
     try:
-        pattern = re.compile(name)
-    except re.error as error:
-        raise MessageError(f"'name' is no regular expression: {error}") from None
-    return lambda key: pattern.match(key) is not None
+        return matcher(name, max(map(len, keys), default=0), len(keys))
+    except ValueError as error:
+        raise MessageError(f"'name' is no regular expression that can be used: {error}") from None
