@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.control.topics import Statistics
@@ -20,12 +24,17 @@ def sample(*totals: int | None) -> Sample:
     return Sample(1.0, 1.0, ProcessSample(3, 2.0), 0.0, watchers, sockets)
 
 
+def told(statistics: Statistics, sample: Sample) -> list[Any]:
+    """The messages of a report: topics and payloads."""
+    return [(topic, json.loads(payload)) for topic, payload in statistics.messages(sample)]
+
+
 class StatisticsTests(SynchronousTestCase):
     """One report after the other."""
 
     def test_processes(self) -> None:
         """Each process, then its watcher; then the supervisor, and the sum of what is Circus's own."""
-        found = list(Statistics().messages(sample()))
+        found = told(Statistics(), sample())
         self.assertEqual([topic for topic, _ in found], [
             "stat.my_web.7", "stat.my_web.8", "stat.my_web", "stat.circus.3", "stat.circus"])
         self.assertEqual(found[0][1], {
@@ -35,11 +44,22 @@ class StatisticsTests(SynchronousTestCase):
         self.assertEqual(found[2][1], {"pid": [7, 8], "cpu": 2.02, "mem": 0.106, "age": 9.0})
         self.assertEqual((found[3][1]["name"], found[4][1]["pid"]), ("circusd", [3]))
 
+    def test_again(self) -> None:
+        """A later report tells what has changed; the age always does."""
+        statistics = Statistics()
+        told(statistics, sample())
+        later = sample()
+        workers = (attrs.evolve(later.watchers[0].workers[0], process=attrs.evolve(ONE, age=4.05)),
+                   attrs.evolve(later.watchers[0].workers[1], process=attrs.evolve(OTHER, cpu=7.0)))
+        found = told(statistics, attrs.evolve(later, watchers=(WatcherSample("web", workers),)))
+        self.assertEqual([found[0][1][key] for key in ("age", "cpu")], [4.05, 3.0])
+        self.assertEqual([found[1][1][key] for key in ("age", "cpu")], [9.0, 7.0])
+
     def test_sockets(self) -> None:
         """The connections since the last report; none are known in the first."""
         statistics = Statistics()
-        list(statistics.messages(sample(100, None)))
-        found = list(statistics.messages(sample(107, None)))[-3:]
+        told(statistics, sample(100, None))
+        found = told(statistics, sample(107, None))[-3:]
         self.assertEqual(found, [
             ("stat.sockets.0", {"fd": 0, "subtopic": 0, "address": "/s0", "reads": 7}),
             ("stat.sockets.1", {"fd": 1, "subtopic": 1, "address": "/s1", "reads": 0}),

@@ -37,9 +37,12 @@ class Factory(ZmqFactory):  # type: ignore[misc]  # txzmq has no types
 class Connection(ZmqConnection):  # type: ignore[misc]  # txzmq has no types
     """
     A socket of ZeroMQ in the reactor, which is never read for long.
+
+    @cvar linger: milliseconds that what was sent may take to go out when it is closed.
     """
 
     highWaterMark = DEEPEST
+    linger = 0
     read_scheduled: Any
     factory: Any
 
@@ -49,6 +52,7 @@ class Connection(ZmqConnection):  # type: ignore[misc]  # txzmq has no types
         """
         self._file: tuple[str, int] | None = None
         super().__init__(factory)
+        self.socket.setsockopt(zmq.LINGER, self.linger)
         self.socket.setsockopt(zmq.MAXMSGSIZE, LARGEST)
         if secret:
             self.socket.setsockopt(zmq.CURVE_SERVER, 1)
@@ -112,7 +116,9 @@ class Connection(ZmqConnection):  # type: ignore[misc]  # txzmq has no types
         if self.factory is None:
             return
         try:
-            self.socket.send_multipart(parts, zmq.NOBLOCK)
+            for part in parts[:-1]:
+                self.socket.send(part, zmq.NOBLOCK | zmq.SNDMORE)
+            self.socket.send(parts[-1], zmq.NOBLOCK)
         except zmq.ZMQError:
             return
         finally:

@@ -28,7 +28,7 @@ from ..model.events import Occurrence
 from ..model.samples import Sample
 from . import circus
 from .guard import Guard
-from .topics import Statistics
+from .topics import Message, Statistics
 from .transport import Connection, Factory
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Router(Connection):
     """
 
     socketType = zmq.ROUTER
+    linger = 200
     _log = Logger(namespace="circustwist.zmq")
 
     def __init__(self, factory: ZmqFactory, steering: Steering, guard: Guard, secret: bytes = b"") -> None:
@@ -165,10 +166,14 @@ class Topics(Connection):
         if before != (self.heard > 0):
             self._changed(not before)
 
-    def publish(self, topic: str, payload: Any) -> None:
-        """Tell whoever listens."""
+    def publish(self, topic: str, payload: str) -> None:
+        """
+        Tell whoever listens.
+
+        @param payload: JSON.
+        """
         if self.heard:
-            self.put([topic.encode(), json.dumps(payload).encode()])
+            self.put([topic.encode(), payload.encode()])
 
 
 class Report:
@@ -185,7 +190,7 @@ class Report:
         self._steering = steering
         self._statistics = Statistics()
         self._stop: Callable[[], None] = lambda: None
-        self._messages: Iterator[tuple[str, Any]] = iter(())
+        self._messages: Iterator[Message] = iter(())
         self._call: IDelayedCall | None = None
 
     def changed(self, heard: bool) -> None:
@@ -283,7 +288,7 @@ def listen(reactor: Any, steering: Steering, ways: Ways) -> Endpoints:
     def hear(occurrence: Occurrence) -> None:
         told = circus.event(occurrence) if events.heard else None
         if told is not None:
-            events.publish(*told)
+            events.publish(told[0], json.dumps(told[1]))
 
     opened.ends.append(steering.subscribe(hear))
     return opened

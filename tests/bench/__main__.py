@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from .asking import ask
+from .clients import answers, statistics
 from .drills import deploys, kills, others, upgrades
 from .life import captured, many, respawn, start, stop
 from .peers import peers
@@ -18,7 +19,8 @@ from .spawning import blocked
 
 DRILLS: dict[str, Callable[[], list[Row]]] = {each.__name__: each for each in (deploys, upgrades, kills)}
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
-    each.__name__: each for each in (start, respawn, many, stop, captured, blocked, ask, idle, memory)
+    each.__name__: each
+    for each in (start, respawn, many, stop, captured, blocked, ask, answers, statistics, idle, memory)
 }
 
 

@@ -265,7 +265,10 @@ class CommandLineTests(DifferenceCase):
         for line in LINES:
             theirs, mine = self.both(lambda side, line=line: side.ctl(*line.split()))  # type: ignore[misc]
             found.append((f"circusctl {line}", said(theirs), said(mine)))
+        theirs, mine = self.both(lambda side: side.ctl("quit", "--waiting"))
+        found.append(("circusctl quit", said(theirs), said(mine)))
         self.compare(found)
+        self.assertEqual([side.process.wait(TIMEOUT) for side in self.sides()], [0, 0])
 
 
 SHELL = """status

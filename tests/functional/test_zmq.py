@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import zmq
+from twisted.trial.unittest import SkipTest
 
 from .stack import TIMEOUT, Daemon, StackCase
 
@@ -111,6 +112,24 @@ class WayTests(EndpointCase):
             self.assertEqual(client.ask("set", name="web", options={"max_age": 9})["status"], "ok")
             self.assertEqual(client.ask("stop", name="web", waiting=True)["status"], "ok")
             daemon.stop()
+
+    def test_owner(self) -> None:
+        """The owner of the endpoint adds what runs as them, and sets nothing that is run."""
+        if os.geteuid():
+            raise SkipTest("only root can give an endpoint to somebody")
+        daemon = self.daemon("")
+        daemon.folder.chmod(0o755)
+        daemon.ini.write_text(IPC.format(folder=daemon.folder) + "endpoint_owner = nobody\n" + WATCHER)
+        daemon.start().wait("watcher")
+        self.assertEqual((daemon.folder / "control").owner(), "nobody")
+        client = self.client(zmq.DEALER, f"ipc://{daemon.folder}/control")
+        self.assertEqual(client.ask("add", name="a", cmd="sleep 9", options={"uid": "root"})["reason"],
+                         "uid does not match endpoint_owner")
+        self.assertEqual(client.ask("set", name="web", options={"cmd": "sleep 9"})["errno"], 3)
+        answer = client.ask("add", name="a", cmd="sleep 900", options={"uid": "nobody"}, start=True, waiting=True)
+        (pid,) = answer["started"]
+        self.assertEqual(Path(f"/proc/{pid}").owner(), "nobody")
+        daemon.stop()
 
     def test_far(self) -> None:
         """Without CURVE no other host is let in."""
