@@ -31,14 +31,17 @@ class Planner:
     prober: IProber
 
     def __init__(
-        self, stack: Callable[[], Stack], mark: str, environ: Mapping[str, str], sockets: Sockets
+        self, stack: Callable[[], Stack], hooked: Callable[[str], Mapping[str, str | None]], mark: str,
+        environ: Mapping[str, str], sockets: Sockets,
     ) -> None:
         """
         @param stack: tells the configuration in force.
+        @param hooked: tells what hooks have changed in the environment of a watcher's workers.
         @param mark: what the tokens of workers begin with.
         """
         self._mark = mark
         self._stack = stack
+        self._hooked = hooked
         self._environ = environ
         self._sockets = sockets
         self.cgroups = Cgroups(delegated(), mark)
@@ -66,7 +69,8 @@ class Planner:
     def plain(self, names: Names) -> Launch:
         """The same without anything being made for it."""
         stack, watcher = self._stack(), self._watcher(names)
-        env = environment.build(watcher, self._environ)
+        changed = {**environment.build(watcher, self._environ), **self._hooked(watcher.name)}
+        env = {key: value for key, value in changed.items() if value is not None}
         return plan(watcher, names, self._mark, socketNumbers(stack), env)
 
     def _watcher(self, names: Names) -> Watcher:

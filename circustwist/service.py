@@ -12,7 +12,7 @@ import os
 import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import attrs
 from twisted.application.service import Service
@@ -22,9 +22,11 @@ from twisted.logger import Logger
 from . import __version__
 from .alarm import Alarm
 from .announce import Announcer, guide
+from .facade import Inside, Views
 from .faces import Faces
+from .hooks import Hooks
 from .logic import durable
-from .logic.answers import About
+from .logic.answers import About, watcherDetail
 from .logic.arbiter import Arbiter
 from .logic.requests import Requests
 from .logic.restart import reason
@@ -32,7 +34,7 @@ from .logic.schedule import Serial
 from .logic.tuning import Tuning
 from .logic.watcher import Watcher
 from .measuring import observatory
-from .model.effects import Upgrade
+from .model.effects import RunHook, Upgrade
 from .model.errors import WorldError
 from .model.inputs import Adopted, Begun, Ended, Noticed, Restored, Who
 from .model.launch import Group, Launch, Names
@@ -55,6 +57,13 @@ from .system.survive import Survivor
 from .system.swap import Swap
 from .system.world import World
 from .upgrade import Upgrader
+
+
+class Guest(Protocol):
+    """Who works beside the supervisor."""
+
+    def close(self) -> None:
+        """Do nothing any more."""
 
 
 @attrs.frozen
@@ -102,7 +111,7 @@ class Supervisor(Service):
         self._world: World
         self._planner: Planner
         self._spawner: Spawner
-        self._alarm: Alarm
+        self._guests: tuple[Guest, ...] = ()
         self.faces: Faces
         self._whenStopped: list[Deferred[None]] = []
         self._again = False
@@ -125,7 +134,7 @@ class Supervisor(Service):
         self._planner.cgroups.clear(self._stays)
         prepared.journal.compact(self._entries)
         interrupted = tuple((one.id, one.command, one.by) for one in prepared.left.operations)
-        self.interpreter.feed(Begun(prepared.left.wanted, interrupted, prepared.left.completed))
+        self.interpreter.feed(Begun(prepared.left.wanted, interrupted, prepared.left.completed, prepared.left.hooked))
 
     def _build(self) -> None:
         prepared, host = self._prepared, self._host
@@ -136,7 +145,7 @@ class Supervisor(Service):
         self._arbiter = arbiter = Arbiter(prepared.stack, random.random, Serial(prepared.left.nextId))
         arbiter.tuning = Tuning(prepared.base, prepared.left.tuned)
         self._planner = planner = Planner(
-            lambda: arbiter.stack, prepared.rundir.mark, prepared.environ, prepared.sockets)
+            lambda: arbiter.stack, arbiter.hookEnvironment, prepared.rundir.mark, prepared.environ, prepared.sockets)
         planner.prober = Prober(
             host.reactor, clock, prepared.rundir.notifyPath, self._spawner, planner.plain, self._noticed)
         outputs.hear = planner.prober.heard
@@ -149,11 +158,29 @@ class Supervisor(Service):
         self.interpreter = Interpreter(Requests(arbiter, about).handle, self._world, Doorbell(host.reactor))
         steering = LocalSteering(self.interpreter, publisher, observatory(clock, arbiter, about), outputs.tails)
         self.faces = Faces(host.reactor, prepared, steering, lambda: arbiter.stack)
-        self._alarm = Alarm(host.reactor, clock, self._spawner, planner.plain, lambda name: arbiter.stack.watcher(name))
-        publisher.subscribe(self._alarm.hear)
+        alarm = Alarm(host.reactor, clock, self._spawner, planner.plain, lambda name: arbiter.stack.watcher(name))
+        publisher.subscribe(alarm.hear)
+        self._guests = (alarm, self._hooks(clock))
         publisher.subscribe(Announcer(arbiter, clock, guide(prepared, host.screen)).hear)
         for watcher in prepared.stack.watchers:
             outputs.open(watcher)
+
+    def _hooks(self, clock: Clock) -> Hooks:
+        arbiter, held = self._arbiter, self._prepared.sockets
+
+        def detail(name: str) -> Mapping[str, Any]:
+            watcher = arbiter.watchers.get(name.lower())
+            return watcherDetail(watcher, clock.seconds()) if watcher is not None else {}
+
+        def socket(name: str) -> Mapping[str, Any]:
+            return {**held.describe(name), "fileno": held.fileno(name)}
+
+        inside = Inside(
+            self._host.reactor, self.faces.steering, lambda: arbiter.stack, self._prepared.environ, detail, socket,
+            self._world.publisher.publish)
+        hooks = Hooks(self._host.reactor, clock, Views(inside), self.interpreter.feed)
+        self.interpreter.does(RunHook, hooks.run)
+        return hooks
 
     def _noticed(self, names: Names, notice: Notice) -> None:
         if notice.requests is not None or notice.status is not None:
@@ -269,7 +296,8 @@ class Supervisor(Service):
         self._spawner.killUnattributed()
         self.faces.close()
         self.faces.steering.close()
-        self._alarm.close()
+        for guest in self._guests:
+            guest.close()
         self._planner.prober.close()
         self._world.outputs.close()
         self._prepared.journal.close(True)

@@ -22,6 +22,7 @@ from circustwist.logic import machine, watcher, worker
 from circustwist.model.circus import UNUSED
 from circustwist.model.commands import COMMANDS, Argument, Command
 from circustwist.model.convert import RLIMITS
+from circustwist.model.hooks import POINTS
 from circustwist.model.reference import SECTIONS, Entry, entries, streamEntries
 from circustwist.model.streams import STREAMS
 
@@ -68,7 +69,7 @@ def options() -> str:
     for section in reversed(list(SECTIONS)):
         lines += heading(TITLES[section], "-")
         lines += [line for entry in entries() if entry.section == section for line in described(entry)]
-        lines += limits() if section == "watcher" else []
+        lines += [*limits(), *hooks()] if section == "watcher" else []
     lines += heading("Streams", "-")
     lines += [
         "An option of a stream stands in the watcher's section, after ``stdout_stream.`` or ``stderr_stream.``; "
@@ -96,6 +97,21 @@ def limits() -> list[str]:
     names = ", ".join(literal(f"rlimit_{name}") for name in RLIMITS)
     return [names, "    A resource limit of the processes; getrlimit(2). Nothing, or ``infinity``, is none.", "",
             "    Example: ``rlimit_nofile = 4096``. A change takes effect for new workers.", ""]
+
+
+def hooks() -> list[str]:
+    """The hooks of a watcher."""
+    names = ", ".join(literal(f"hooks.{name}") for name in POINTS)
+    return [names, "    A function that is called at a point of the watcher's life; see :doc:`hooks`.", "",
+            "    Example: ``hooks.before_start = shop.hooks.warm``. A change takes effect at once.", ""]
+
+
+def points() -> str:
+    """Every hook."""
+    rows = [(literal(f"hooks.{name}"), plain(point.doc), " ".join(map(literal, point.given)),
+             "counts as yes" if point.forgiven else "counts as no" if point.decides else "changes nothing")
+            for name, point in POINTS.items()]
+    return "\n".join(table([("Hook", "When", "Is given", "An exception"), *rows], "22 46 20 12"))
 
 
 def unused() -> list[str]:
@@ -226,6 +242,7 @@ def faults() -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "circus-options": options,
     "circus-commands": commands,
+    "circus-hooks": points,
     "circus-worker": lambda: states("worker"),
     "circus-watcher": lambda: states("watcher"),
     "circus-faults": faults,

@@ -10,6 +10,7 @@ from circustwist.model.effects import (
     Publish,
     Quit,
     Record,
+    RunHook,
     Signal,
     Spawn,
     Unwatch,
@@ -22,7 +23,7 @@ from circustwist.testing.memory import ADMIN, MemoryStack
 
 __all__ = ["ADMIN", "Memory"]
 
-KEPT = (Answer, Forget, Probe, Publish, Quit, Record, Signal, Spawn, Unwatch, Wake, Watch)
+KEPT = (Answer, Forget, Probe, Publish, Quit, Record, RunHook, Signal, Spawn, Unwatch, Wake, Watch)
 
 
 class Memory(MemoryStack):
@@ -32,6 +33,7 @@ class Memory(MemoryStack):
         self, *watchers: Watcher, settings: Settings | None = None, sockets: tuple[Socket, ...] = ()
     ) -> None:
         super().__init__(Stack("test", "/test.ini", settings or Settings(), tuple(watchers), sockets))
+        self.agrees = False
 
     @property
     def others(self) -> list[Effect]:

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from circustwist.model.circus import UNUSED
 from circustwist.model.convert import OPTIONS
 from circustwist.model.errors import Place
+from circustwist.model.hooks import Hook
 from circustwist.model.ini import Reading, read
 from circustwist.model.reading import LARGEST, Findings, scan
 from circustwist.model.settings import Settings
@@ -479,9 +480,18 @@ class WatcherTests(IniTestCase):
     def test_unused(self) -> None:
         """What Circus knows and circustwist does not do yet is accepted with a reason."""
         self.assertTold(
-            WEB + "hooks.before_start = a.b\nenv = A=b\n",
-            "W stack.ini:3: [watcher:web] hooks.before_start: has no effect: hooks are not supported yet",
-            "W stack.ini:4: [watcher:web] env: has no effect: an [env:NAME] section gives a watcher its environment")
+            WEB + "env = A=b\n",
+            "W stack.ini:3: [watcher:web] env: has no effect: an [env:NAME] section gives a watcher its environment")
+
+    def test_hooks(self) -> None:
+        """Hooks are read; what cannot be called is told of, and what is never called."""
+        found = self.assertTold(
+            WEB + "hooks.before_start = a.b, true\nhooks.after_spawn = a\nhooks.before_strat = a.b\n",
+            "F stack.ini:4: [watcher:web] hooks.after_spawn: 'a' is no function; e.g. shop.hooks.warm",
+            "S stack.ini:5: [watcher:web] hooks.before_strat: is never called: there is no such hook; did you mean "
+            "before_start?")
+        self.assertEqual(found.stack.watchers[0].hooks, {"before_start": Hook("a.b", True)})
+        self.assertEqual(found.stack.watchers[0].extra, {})
 
     def test_onDemand(self) -> None:
         """A watcher that no connection can start is told of."""

@@ -16,14 +16,20 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.logic.dependency import hopeless
+from circustwist.logic.life import REFUSED
 from circustwist.model.effects import Timer
 from circustwist.model.errors import Conflict, OperationFailed
+from circustwist.model.hooks import POINTS, Hook
 from circustwist.model.inputs import Ended
 from circustwist.model.stack import Socket, Watcher
 
 from .memory import Memory
 
-NAMES = st.sampled_from(("web", "job", "slow", "app", "tail", "lazy"))
+NAMES = st.sampled_from(("web", "job", "slow", "app", "tail", "lazy", "hook"))
+HOOKED = {
+    "vetting": ("before_spawn",), "admitting": ("after_spawn",), "warned": ("before_signal",),
+    "reaping": ("before_reap", "after_reap")}
+"""The hooks for which a worker waits, by its state."""
 STATUS = st.sampled_from((0, 256, 9, 15))
 
 
@@ -42,6 +48,8 @@ class ArbiterMachine(RuleBasedStateMachine):
             Watcher("tail", cmd="tail", depends_on=("app:started", "job:ready"), priority=9),
             Watcher("lazy", cmd="lazy", numprocesses=2, on_demand=True, use_sockets=True, start_limit_burst=2,
                     max_retry=2),
+            Watcher("hook", cmd="hook", numprocesses=2, graceful_timeout=5.0, max_age=40.0, ready="notify",
+                    hooks={name: Hook(f"shop.{name}", name == "after_start") for name in POINTS}),
             sockets=(Socket("web"),),
         )
         self.memory.auto = False
@@ -70,6 +78,19 @@ class ArbiterMachine(RuleBasedStateMachine):
     def exited(self, data: st.DataObject, status: int) -> None:
         """A process ends."""
         self.memory.exit(self._running(data), status)
+
+    @precondition(lambda self: self.memory.hooks)
+    @rule(data=st.data(), ok=st.booleans(), error=st.sampled_from(("", "", "boom")))
+    def answered(self, data: st.DataObject, ok: bool, error: str) -> None:
+        """A hook answers; those of a watcher do so in the order in which they were called."""
+        self.memory.hookDone(min(self.memory.hooks), ok, error)
+
+    @precondition(lambda self: self.memory.hooks)
+    @rule()
+    def answeredAll(self) -> None:
+        """All hooks say yes, also those that are called meanwhile."""
+        while self.memory.hooks:
+            self.memory.hookDone(min(self.memory.hooks))
 
     @precondition(lambda self: self.memory.probes)
     @rule(data=st.data(), ok=st.booleans())
@@ -116,12 +137,24 @@ class ArbiterMachine(RuleBasedStateMachine):
         if isinstance(answer, Exception):
             assert isinstance(answer, Conflict | OperationFailed), answer
 
+    def _hooked(self, *states: str) -> set[int]:
+        """The workers that wait for a hook in these states."""
+        watchers = self.memory.arbiter.watchers.values()
+        return {id for one in watchers for id, worker in one.seats.workers.items() if worker.state in states}
+
+    def _refused(self) -> set[int]:
+        """The workers that were never told to run, since a hook refused them."""
+        watchers = self.memory.arbiter.watchers.values()
+        return {id for one in watchers for id, worker in one.seats.workers.items()
+                if worker.ending is not None and worker.ending.by == REFUSED}
+
     @invariant()
     def everyWorkerIsOwned(self) -> None:
         """Whoever was asked for or runs is in exactly one watcher, and nobody else is."""
         memory = self.memory
         owned = Counter(id for watcher in memory.arbiter.watchers.values() for id in watcher.seats.workers)
-        assert set(owned) == set(memory.spawning) | set(memory.running)
+        waiting = self._hooked("vetting", "reaping")
+        assert set(owned) == set(memory.spawning) | set(memory.running) | waiting
         assert all(count == 1 for count in owned.values())
 
     @invariant()
@@ -133,11 +166,12 @@ class ArbiterMachine(RuleBasedStateMachine):
             surge = len(reload.coming) + len(reload.proved) if reload else 0
             assert len(alive) <= max(watcher.seats.wanted, watcher.seats.held) + surge, watcher
             assert reload or watcher.seats.held <= watcher.seats.wanted, watcher
-            seated = [worker for worker in alive if watcher.seats.seatOf(worker) is not None]
+            workers = watcher.seats.workers.values()
+            seated = [worker for worker in workers if watcher.seats.seatOf(worker) is not None]
             assert len(seated) == watcher.seats.held == sum(1 for seat in watcher.seats.seats if seat.holder)
             assert len(seated) + surge >= len(alive)
             assert len({worker.names.seat for worker in seated}) == len(seated)
-            wids = [worker.names.wid for worker in watcher.seats.workers.values()]
+            wids = [worker.names.wid for worker in workers]
             assert len(set(wids)) == len(wids)
 
     @invariant()
@@ -146,7 +180,8 @@ class ArbiterMachine(RuleBasedStateMachine):
         for watcher in self.memory.arbiter.watchers.values():
             seats = watcher.seats
             respawned = watcher.spec.respawn == "always" and not watcher.spec.on_demand
-            if watcher.running and respawned and not watcher.reloading:
+            preparing = seats.hooks.asked("", "before_start")
+            if watcher.running and respawned and not watcher.reloading and not preparing:
                 queued = sum(seat.queued for seat in seats.seats)
                 assert seats.held + queued + len(seats.waiting) >= seats.wanted, watcher
             if watcher.status == "stopped":
@@ -168,18 +203,35 @@ class ArbiterMachine(RuleBasedStateMachine):
         spawned = Counter(event.pid for event in memory.events if event.name == "spawn")
         reaped = Counter(event.pid for event in memory.events if event.name == "reap")
         assert all(count == 1 for count in spawned.values()) and all(count == 1 for count in reaped.values())
-        assert set(spawned) - set(reaped) == set(memory.running.values())
+        silent = {memory.running[id] for id in self._hooked("admitting") | self._refused() if id in memory.running}
+        watchers = memory.arbiter.watchers.values()
+        dead = {w.pid for one in watchers for w in one.seats.workers.values() if w.state == "reaping"}
+        assert set(memory.running.values()) - silent <= set(spawned) - set(reaped)
+        assert set(spawned) - set(reaped) <= set(memory.running.values()) | dead
         intents = [entry["id"] for entry in memory.journal if entry["kind"] == "intent"]
         gone = [entry["id"] for entry in memory.journal if entry["kind"] == "gone"]
         assert len(set(gone)) == len(gone)
-        assert set(intents) - set(gone) == set(memory.spawning) | set(memory.running)
+        assert set(intents) - set(gone) == set(memory.spawning) | set(memory.running) | self._hooked("reaping")
 
     @invariant()
     def leavingHaveATimer(self) -> None:
         """Whoever was asked to end is killed some day."""
         for watcher in self.memory.arbiter.watchers.values():
             for worker in watcher.seats.workers.values():
-                assert worker.state != "stopping" or worker.timer() in self.memory.timers
+                assert worker.state not in ("stopping", "warned") or worker.timer() in self.memory.timers
+
+    @invariant()
+    def everyHookIsAwaited(self) -> None:
+        """Whoever waits for a hook has asked it, and each answer that is waited for will come."""
+        for watcher in self.memory.arbiter.watchers.values():
+            hooks = watcher.seats.hooks
+            assert set(hooks.waiting) <= set(self.memory.hooks)
+            waiting = {(one.name, one.worker) for one in hooks.waiting.values()}
+            for id, worker in watcher.seats.workers.items():
+                names = HOOKED.get(worker.state, ())
+                # Who was refused is ended when before_stop has answered.
+                refused = worker.state == "admitting" and hooks.asked("before_stop")
+                assert not names or refused or any((name, id) in waiting for name in names), f"{worker} {waiting}"
 
     @invariant()
     def waitingHaveAReason(self) -> None:
@@ -198,6 +250,8 @@ class ArbiterMachine(RuleBasedStateMachine):
             for id in list(memory.spawning):
                 memory.spawned(id)
             memory.obey()
+            for run in sorted(memory.hooks):
+                memory.hookDone(run)
             if memory.quit is not None:
                 break
         assert memory.quit == 0

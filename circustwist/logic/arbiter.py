@@ -9,7 +9,7 @@ and with it the operation that its step belongs to.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import singledispatchmethod
 
 import attrs
@@ -22,6 +22,7 @@ from ..model.inputs import (
     Drained,
     Ended,
     Exited,
+    HookDone,
     Input,
     Knocked,
     Measured,
@@ -39,7 +40,7 @@ from ..model.launch import Names
 from ..model.plan import compare
 from ..model.stack import Watcher as Spec
 from ..model.tuned import applied
-from . import limits
+from . import hooking, limits
 from .change import Change
 from .dependency import required, startStages, stopStages
 from .machine import resume
@@ -120,6 +121,14 @@ class Arbiter(Schedule):
         return tell(watcher, worker) + self.changed(watcher, before, now)
 
     @_take.register
+    def _(self, input: HookDone, now: float) -> Effects:
+        watcher = self.watchers.get(input.watcher.lower())
+        if watcher is None:
+            return NOTHING
+        before = watcher.status
+        return hooking.done(watcher, input, now) + self.changed(watcher, before, now)
+
+    @_take.register
     def _(self, input: Woken, now: float) -> Effects:
         timer = input.timer
         if timer.watcher:
@@ -149,6 +158,11 @@ class Arbiter(Schedule):
         told = Publish(Event("adopted", names.watcher, str(names), input.pid))
         return (told, *self._watcherFor(names.watcher).adopt(worker))
 
+    def hookEnvironment(self, name: str) -> Mapping[str, str | None]:
+        """What hooks have changed in the environment of a watcher's processes; None is removed."""
+        watcher = self.watchers.get(name.lower())
+        return watcher.seats.hooks.env if watcher is not None else {}
+
     def _watcherFor(self, name: str) -> Watcher:
         """The watcher of that name; if the stack has none any more, one that runs nothing and is to stop."""
         found = self.watchers.get(name.lower())
@@ -165,6 +179,7 @@ class Arbiter(Schedule):
                 resume(watcher)
             watcher.seats.wanted = wanted if watcher.spec.cmd else 0
             watcher.past.completed = watcher.name in input.completed or None
+            watcher.seats.hooks.env = input.hooked.get(watcher.name, {})
             if watcher.spec.cmd and running:
                 starting.append(watcher)
             elif watcher.seats.workers:
@@ -284,7 +299,9 @@ class Arbiter(Schedule):
         effects: list[Effects] = []
         for watcher in self.watchers.values():
             ending = Ending(int(signal.SIGKILL), 0.0, watcher.spec.killMode, "quit")
-            effects.append(watcher.stop(now, ending, True) + self.changed(watcher, watcher.status, now))
+            watcher.seats.hooks.off = True
+            ended = watcher.stop(now, ending, True) + hooking.release(watcher, now)
+            effects.append(ended + self.changed(watcher, watcher.status, now))
         return joined(effects)
 
     def finished(self, operation: Operation, now: float) -> Effects:

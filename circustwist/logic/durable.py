@@ -78,6 +78,7 @@ class Left:
     @ivar operations: those that were under way, in the order of their begin.
     @ivar completed: the watchers that ended by themselves with success.
     @ivar tuned: what was changed at run time, by lower-case name.
+    @ivar hooked: what hooks have changed in the environment of processes, by watcher; None is removed.
     """
 
     workers: tuple[LeftWorker, ...] = ()
@@ -88,6 +89,7 @@ class Left:
     operations: tuple[LeftOperation, ...] = ()
     completed: frozenset[str] = frozenset()
     tuned: Mapping[str, Tuned] = attrs.field(factory=dict, hash=False)
+    hooked: Mapping[str, Mapping[str, str | None]] = attrs.field(factory=dict, hash=False)
 
     def __bool__(self) -> bool:
         """Whether there are workers to look for."""
@@ -132,6 +134,11 @@ def tuned(name: str, change: Tuned | None) -> Entry:
     return {"kind": "tuned", "watcher": name, "change": None if change is None else attrs.asdict(change)}
 
 
+def hooked(watcher: str, env: Mapping[str, str | None]) -> Entry:
+    """What hooks have changed in the environment of a watcher's processes, all in all."""
+    return {"kind": "hooked", "watcher": watcher, "env": dict(env)}
+
+
 def sockets(inodes: Mapping[str, int]) -> Entry:
     """The sockets that are held from now on, by name."""
     return {"kind": "sockets", "inodes": dict(inodes)}
@@ -169,6 +176,7 @@ def snapshot(left: Left) -> list[Entry]:
     entries += [wanted(watcher, *state) for watcher, state in left.wanted.items()]
     entries += [completed(watcher) for watcher in sorted(left.completed)]
     entries += [tuned(name, change) for name, change in left.tuned.items()]
+    entries += [hooked(name, env) for name, env in left.hooked.items()]
     if left.sockets:
         entries.append(sockets(left.sockets))
     entries += [began(operation.id, operation.command, operation.by) for operation in left.operations]
@@ -236,6 +244,7 @@ class _Replay:
         self.operations: dict[int, LeftOperation] = {}
         self.completed: set[str] = set()
         self.tuned: dict[str, Tuned] = {}
+        self.hooked: dict[str, dict[str, str | None]] = {}
         self.nextId = 1
 
     def take(self, entry: Mapping[str, Any]) -> None:
@@ -251,7 +260,7 @@ class _Replay:
         """What it adds up to."""
         return Left(
             tuple(self.workers.values()), self.wanted, self.sockets, self.nextId, self.generations,
-            tuple(self.operations.values()), frozenset(self.completed), self.tuned)
+            tuple(self.operations.values()), frozenset(self.completed), self.tuned, self.hooked)
 
     def _intent(self, entry: Mapping[str, Any]) -> None:
         names = Names(
@@ -310,6 +319,14 @@ class _Replay:
         self.tuned[name] = Tuned(
             _name(known["name"]), known["added"] is True, known["removed"] is True, options, by, at)
 
+    def _hooked(self, entry: Mapping[str, Any]) -> None:
+        watcher, env = _name(entry["watcher"]), _mapping(entry["env"])
+        if len(self.hooked) >= MOST or not all(isinstance(text, str | None) for pair in env.items() for text in pair):
+            raise _Nonsense
+        self.hooked.pop(watcher, None)
+        if env:
+            self.hooked[watcher] = {name: value for name, value in env.items() if name}
+
     def _sockets(self, entry: Mapping[str, Any]) -> None:
         self.sockets = {_name(name): _whole(inode, 1, _INODE) for name, inode in _mapping(entry["inodes"]).items()}
 
@@ -341,5 +358,5 @@ class _Replay:
     _KINDS = {
         "intent": _intent, "spawned": _spawned, "gone": _gone, "wanted": _wanted, "sockets": _sockets,
         "socket": _socket, "completed": _completed, "reloaded": _reloaded, "serial": _serial, "began": _began,
-        "finished": _finished, "tuned": _tuned,
+        "finished": _finished, "tuned": _tuned, "hooked": _hooked,
     }

@@ -24,6 +24,11 @@ def remembering(machine: T) -> T:
     return machine
 
 
+def others(inputs: tuple[Any, ...], *without: Any) -> tuple[Any, ...]:
+    """These inputs without some."""
+    return tuple(input for input in inputs if input not in without)
+
+
 def ignore(state: Any, *inputs: Any) -> None:
     """Decide that these inputs change nothing in a state."""
     for input in inputs:

@@ -20,12 +20,13 @@ from ..model.events import Occurrence
 from ..model.inputs import Asked, Input, Looked, Who
 from ..model.line import Line, Selection, selected
 from ..model.samples import Sample
-from . import alteration, answers, configuration, figures
+from . import alteration, answers, configuration, figures, hooking
 from .arbiter import Arbiter
 from .change import Change
 from .dependency import required, startStages, step, stopStages
 from .operations import Operation, Step
 from .pattern import matcher
+from .seats import joined
 from .watcher import Watcher
 
 QUIT_STILL_ANSWERS = frozenset(("quit", "operation"))
@@ -339,7 +340,8 @@ class Requests:
             raise MessageError("'childpid' is no pid")
         whom = "child" if child else whom
         chosen = alteration.chosenWorkers(watcher, arguments)
-        return (*(Signal(worker.names.id, signum, whom, child) for worker in chosen), Answer(asked.call, {}))
+        sent = [hooking.send(watcher, worker, Signal(worker.names.id, signum, whom, child)) for worker in chosen]
+        return (*joined(sent), Answer(asked.call, {}))
 
     def _quit(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         effects = self.arbiter.quit(now, asked.who.name)

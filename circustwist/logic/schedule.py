@@ -269,7 +269,8 @@ class Schedule:
     def changed(self, watcher: Watcher, before: str, now: float) -> Effects:
         """What follows for the operations, and for the stack, from a change in a watcher."""
         effects = self._check(watcher, now)
-        ended = watcher.status == "failed" or (watcher.status == "stopped" and before in ("starting", "active"))
+        ran = before in ("starting", "active") or watcher.seats.hooks.refused
+        ended = watcher.status == "failed" or (watcher.status == "stopped" and ran)
         if ended and watcher.status != before and not watcher.demand.asleep:
             effects += self.ranOut(watcher, now)
         if watcher.status == "stopped" and not watcher.spec.cmd:

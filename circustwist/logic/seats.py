@@ -9,6 +9,7 @@ Nothing here walks over all seats for the sake of one.
 from __future__ import annotations
 
 import heapq
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -17,6 +18,7 @@ import attrs
 from ..model.effects import Effects, Forget, Timer, Wake
 from ..model.launch import Names
 from ..model.stack import Watcher
+from .hooks import Hooks
 from .restart import NEW, History
 from .worker import Ending, Worker, newWorker
 
@@ -73,6 +75,18 @@ class Numbers:
 
 
 @attrs.define(eq=False)
+class Row:
+    """
+    Seats that are filled one after another.
+
+    @ivar notBefore: when the next one may be.
+    """
+
+    seats: deque[Seat] = attrs.field(factory=deque)
+    notBefore: float = 0.0
+
+
+@attrs.define(eq=False)
 class Seats:
     """
     The seats of one watcher and the workers in and out of them.
@@ -86,6 +100,7 @@ class Seats:
     @ivar unproved: the ids of those who have a seat and do not do their work yet.
     @ivar waiting: the numbers of the seats that are filled after a pause.
     @ivar held: how many seats have a holder.
+    @ivar hooks: what is asked before one is started or ended.
     """
 
     spec: Watcher
@@ -97,9 +112,9 @@ class Seats:
     unproved: set[int] = attrs.field(factory=set)
     waiting: set[int] = attrs.field(factory=set)
     held: int = 0
+    hooks: Hooks = attrs.field(default=attrs.Factory(lambda self: Hooks(self.serial), takes_self=True))
     _wids: Numbers = attrs.field(factory=Numbers)
-    _queue: deque[Seat] = attrs.field(factory=deque)
-    _notBefore: float = 0.0
+    _row: Row = attrs.field(factory=Row)
 
     def seatOf(self, worker: Worker) -> Seat | None:
         """The seat that a worker holds; None if it was already given to somebody else."""
@@ -158,27 +173,32 @@ class Seats:
         """Let a seat be filled as soon as it may."""
         if not seat.queued:
             seat.queued = True
-            self._queue.append(seat)
+            self._row.seats.append(seat)
 
     def pump(self, now: float) -> Effects:
         """Start what waits, C{warmup_delay} between one and the next."""
         effects: list[Effects] = []
-        while self._queue and now >= self._notBefore:
-            seat = self._queue.popleft()
+        while self._row.seats and now >= self._row.notBefore:
+            seat = self._row.seats.popleft()
             seat.queued = False
             if self.held < self.wanted and not seat.holder:
                 effects.append(self._start(seat, now))
                 if self.spec.warmup_delay:
-                    self._notBefore = now + self.spec.warmup_delay
-        if self._queue:
-            effects.append((Wake(Timer("warmup", self.spec.name), self._notBefore),))
+                    self._row.notBefore = now + self.spec.warmup_delay
+        if self._row.seats:
+            effects.append((Wake(Timer("warmup", self.spec.name), self._row.notBefore),))
         return joined(effects)
 
     def _start(self, seat: Seat, now: float) -> Effects:
         worker = self._new(seat.number)
         self._seat(seat, worker.names.id)
         self.unproved.add(worker.names.id)
-        return worker.inputs.begin(now)
+        return self._begin(worker, now)
+
+    def _begin(self, worker: Worker, now: float) -> Effects:
+        if not self.hooks.has(self.spec, "before_spawn"):
+            return worker.inputs.begin(now)
+        return worker.inputs.vet(now) + self.hooks.ask(self.spec, "before_spawn", worker=worker.names.id)
 
     def _new(self, seat: int) -> Worker:
         names = Names(self.serial(), self.spec.name, self._wids.take(), seat, self.generation)
@@ -188,7 +208,7 @@ class Seats:
     def succeed(self, old: Worker, now: float) -> tuple[Worker, Effects]:
         """Start a worker beside the one whose seat it may get; see L{handOver}."""
         worker = self._new(old.names.seat)
-        return worker, worker.inputs.begin(now)
+        return worker, self._begin(worker, now)
 
     def handOver(self, new: Worker) -> None:
         """Give a worker the seat for which it was started, whoever holds it."""
@@ -207,7 +227,7 @@ class Seats:
 
     def settled(self) -> bool:
         """Whether every process that is to be started was, or could not be."""
-        return not self._queue and not self.unproved
+        return not self._row.seats and not self.unproved
 
     def later(self, seat: Seat, at: float) -> Effects:
         """Let a seat be filled at that time."""
@@ -225,16 +245,16 @@ class Seats:
 
     def clear(self) -> Effects:
         """Nobody is to be started any more."""
-        for seat in self._queue:
+        for seat in self._row.seats:
             seat.queued = False
-        self._queue.clear()
+        self._row.seats.clear()
         forget = [Forget(self._backoff(number)) for number in self.waiting]
         self.waiting.clear()
         return (*forget, Forget(Timer("warmup", self.spec.name)))
 
     def vacated(self) -> bool:
         """Whether nobody is there and nobody is to come."""
-        return not self.workers and not self._queue and not self.waiting
+        return not self.workers and not self._row.seats and not self.waiting
 
     def trim(self, now: float, by: str) -> Effects:
         """End the oldest of those that are too many, as Circus does."""
@@ -260,7 +280,21 @@ class Seats:
             self._seat(seat, 0)
             seat.history, seat.vacated = NEW, None
         self.unproved.discard(worker.names.id)
-        return worker.inputs.stop(now, ending)
+        effects = self._end(worker, now, ending)
+        if worker.state == "gone":
+            self.remove(worker)
+        return effects
+
+    def _end(self, worker: Worker, now: float, ending: Ending) -> Effects:
+        """Ask a worker to end, or first its hook whether that may be."""
+        hooks, spec = self.hooks, self.spec
+        if not worker.runs or not hooks.has(spec, "before_signal", "after_signal"):
+            return worker.inputs.stop(now, ending)
+        given = {"pid": worker.pid, "signum": ending.signum}
+        if hooks.has(spec, "before_signal") and ending.signum != signal.SIGKILL:
+            return worker.inputs.warn(now, ending) + hooks.ask(spec, "before_signal", given, worker.names.id)
+        told = hooks.call(spec, "before_signal", **given)
+        return told + worker.inputs.stop(now, ending) + hooks.call(spec, "after_signal", **given)
 
     def retireAll(self, now: float, ending: Ending) -> Effects:
         """End everyone."""

@@ -9,7 +9,7 @@ L{Seats} knows who does; here the one hears of what happened to the other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
@@ -18,48 +18,18 @@ from ..model.errors import SpawnProblem
 from ..model.events import Event
 from ..model.inputs import Exited, Probed
 from ..model.stack import Watcher as Spec
-from . import durable, killing, limits, restart
+from . import durable, hooking, killing, limits, restart
+from .course import Inputs
 from .demand import Demand
 from .detour import Detour
+from .life import Ending
 from .past import Death, Past
 from .readiness import Sight, live
 from .reload import AGAIN, Due, Reload
 from .seats import Seat, Seats, joined
-from .worker import Ending, Worker
+from .worker import Worker
 
-
-class Inputs(Protocol):
-    """What may happen to a watcher as a whole."""
-
-    def start(self, now: float, by: str) -> Effects:
-        """It should run."""
-
-    def stop(self, now: float, ending: Ending) -> Effects:
-        """It should not run; C{ending} says how its workers are ended."""
-
-    def resize(self, now: float, by: str) -> Effects:
-        """Another number of processes is wanted."""
-
-    def reload(self, now: float, by: str) -> Effects:
-        """Every process should be replaced."""
-
-    def sleep(self, now: float) -> Effects:
-        """It should run as soon as a connection waits."""
-
-    def knocked(self, now: float) -> Effects:
-        """A connection waits."""
-
-    def settle(self, now: float) -> Effects:
-        """Every process that is to be started was, or could not be."""
-
-    def vacant(self, now: float, seat: Seat, due: float) -> Effects:
-        """A seat may be filled again, at that time."""
-
-    def fail(self, now: float, reason: str) -> Effects:
-        """Further tries are useless."""
-
-    def empty(self, now: float) -> Effects:
-        """No worker is left, and none is to come."""
+__all__ = ["Inputs", "Watcher"]
 
 
 @attrs.define(eq=False)
@@ -118,11 +88,13 @@ class Watcher:
         self.past.problem = ""
         if self.spec.on_demand and not self.running and not self.seats.held:
             return self.keepSeats() + self.inputs.sleep(now)
-        return self.inputs.start(now, by) + self.keepSeats() + self._settle(now)
+        return hooking.start(self, now, by) + self.keepSeats() + self.settle(now)
 
     def knocked(self, now: float) -> Effects:
         """A connection waits at one of its sockets."""
-        return self.inputs.knocked(now) + self._settle(now)
+        if self.demand.asleep and self.spec.hooks:
+            return (self.event("wake"), *hooking.start(self, now, ""))
+        return self.inputs.knocked(now) + self.settle(now)
 
     def keepSeats(self) -> Effects:
         """Let go of what belongs to seats that nobody is to have any more."""
@@ -133,7 +105,7 @@ class Watcher:
 
     def drained(self, worker: Worker, now: float) -> Effects:
         """Nothing waits any more for a worker that was to go."""
-        return self.detour.drained(self.seats, worker, now) + self._settle(now)
+        return self.detour.drained(self.seats, worker, now) + self.settle(now)
 
     def stop(self, now: float, ending: Ending, again: bool = False) -> Effects:
         """
@@ -143,23 +115,23 @@ class Watcher:
         """
         runs = self.status != "stopped" or self.demand.asleep
         told = (self.wish(False),) if runs and not again else NOTHING
-        return told + self.inputs.stop(now, ending) + self._settle(now)
+        return told + hooking.stop(self, now, ending) + self.settle(now)
 
     def resize(self, now: float, wanted: int, by: str) -> Effects:
         """Run another number of processes, now or at the next start."""
         self.seats.wanted = wanted
         return (self.wish(self.running or self.demand.asleep), *self.inputs.resize(now, by),
-                *self.keepSeats(), *self._settle(now))
+                *self.keepSeats(), *self.settle(now))
 
     def reload(self, now: float, by: str) -> Effects:
         """Replace every process, one after its successor has proved itself."""
-        return self.inputs.reload(now, by) + self._settle(now)
+        return self.inputs.reload(now, by) + self.settle(now)
 
     def cancel(self, now: float, by: str) -> Effects:
         """Replace nobody else; a reload that is under way has failed."""
         if self.reloading is None or self.reloading.single:
             return NOTHING
-        return self.reloading.fail(f"cancelled by {by}", now) + self._settle(now)
+        return self.reloading.fail(f"cancelled by {by}", now) + self.settle(now)
 
     def ending(self, by: str) -> Ending:
         """How its workers are ended with the options as they are now."""
@@ -174,6 +146,10 @@ class Watcher:
 
     def spawned(self, worker: Worker, now: float, pid: int) -> Effects:
         """A worker's program runs."""
+        return hooking.spawned(self, worker, now, pid)
+
+    def admitted(self, worker: Worker, now: float, pid: int) -> Effects:
+        """A worker's program runs, and may."""
         effects = worker.inputs.spawned(now, pid)
         seat = self.seats.seatOf(worker)
         if seat is not None:
@@ -182,7 +158,7 @@ class Watcher:
             effects += limits.begin(self, worker)
             probe = self.sight.ready(self.spec, worker.names)
             effects += (probe,) if probe else self._proved(worker, now)
-        return effects + self._settle(now)
+        return effects + self.settle(now)
 
     def _proved(self, worker: Worker, now: float) -> Effects:
         """A worker does its work."""
@@ -208,7 +184,7 @@ class Watcher:
             effects = self.unfit(worker, f"did not do its work: {found.detail}", now)
         else:
             effects = NOTHING
-        return effects + self._settle(now)
+        return effects + self.settle(now)
 
     def unfit(self, worker: Worker, how: str, now: float, ending: Ending | None = None) -> Effects:
         """A worker runs, but is of no use: it goes, and another one comes if it had a seat."""
@@ -247,10 +223,10 @@ class Watcher:
         effects = worker.inputs.refused(now, problem)
         seat = self.seats.remove(worker)
         if seat is None:
-            return effects + self._successorFailed(worker, f"could not be started: {problem}", now) + self._settle(now)
+            return effects + self.successorFailed(worker, f"could not be started: {problem}", now) + self.settle(now)
         self.past.problem = f"{worker.names} could not be started: {problem}"
         if self._inherited(worker):
-            return effects + self._settle(now)
+            return effects + self.settle(now)
         if not problem.shortage:
             seat.history = restart.afterRefusal(seat.history)
         if restart.givenUp(self.spec, seat.history) and not self.seats.held:
@@ -259,23 +235,28 @@ class Watcher:
             # What the host has too little of is never asked for at once again.
             short = attrs.evolve(seat.history, refused=seat.history.refused + restart.SHORTAGE)
             effects += self._later(seat, now, short if problem.shortage else seat.history)
-        return effects + self._settle(now)
+        return effects + self.settle(now)
 
     def exited(self, worker: Worker, now: float, end: Exited) -> Effects:
         """A worker has ended."""
+        worker.cause = end.cause
+        return hooking.exited(self, worker, now, end) + self.settle(now)
+
+    def gone(self, worker: Worker, now: float, end: Exited) -> Effects:
+        """A worker has ended, and everybody was told."""
         status, said = end.status, f": {end.last}" if end.last else ""
-        planned, worker.cause = worker.ending is not None, end.cause
+        planned = worker.ending is not None
         effects = worker.inputs.exited(now, status)
         seat = self.seats.remove(worker)
         if not planned and seat is not None:
             effects += self._died(worker, seat, now, status)
         effects += killing.gone(self, worker, now, status)
-        how = f"{restart.reason(status, end.cause)} after {now - worker.since:.1f} s{said}"
-        effects += self._successorFailed(worker, how, now)
+        how = f"{restart.reason(status, end.cause)} after {worker.lived(now):.1f} s{said}"
+        effects += self.successorFailed(worker, how, now)
         self.detour.leaving.pop(worker.names.id, None)
-        return effects + (self.keepSeats() if seat is None else NOTHING) + self._settle(now)
+        return effects + (self.keepSeats() if seat is None else NOTHING)
 
-    def _successorFailed(self, worker: Worker, how: str, now: float) -> Effects:
+    def successorFailed(self, worker: Worker, how: str, now: float) -> Effects:
         """If a reload waited for this worker, it has failed."""
         if self.reloading is None or not self.reloading.concerns(worker):
             return NOTHING
@@ -293,7 +274,7 @@ class Watcher:
         if self._inherited(worker):
             return NOTHING
         self.past.last = Death(str(worker.names), restart.reason(status, worker.cause), status, now)
-        healthy = now - worker.since >= restart.HEALTHY or (worker.ready and self.spec.ready not in ("", "after"))
+        healthy = worker.lived(now) >= restart.HEALTHY or (worker.ready and self.spec.ready not in ("", "after"))
         seat.history = restart.afterService(self.spec, restart.afterRun(seat.history, healthy), status)
         seat.vacated = now
         if not restart.wantedAgain(self.spec, status):
@@ -315,22 +296,22 @@ class Watcher:
     def woken(self, timer: Timer, now: float) -> Effects:
         """One of its timers is due."""
         if timer.kind == "backoff" and timer.key < len(self.seats.seats):
-            return self.inputs.vacant(now, self.seats.seats[timer.key], now) + self._settle(now)
+            return self.inputs.vacant(now, self.seats.seats[timer.key], now) + self.settle(now)
         if timer.kind == "warmup":
-            return self.seats.pump(now) + self._settle(now)
+            return self.seats.pump(now) + self.settle(now)
         if timer.kind in ("replace", "detour"):
-            return self._settle(now)
+            return self.settle(now)
         if timer.kind == "rest":
             return self.demand.rested(self.seats)
         if timer.kind == "proof":
-            return (self.reloading.prove(timer.key, now) if self.reloading else NOTHING) + self._settle(now)
+            return (self.reloading.prove(timer.key, now) if self.reloading else NOTHING) + self.settle(now)
         worker = self.seats.workers.get(timer.key)
         if worker is None:
             return NOTHING
         if timer.kind == "grace":
             if worker.state == "killing":
                 self.past.problem = f"{worker.names} cannot be killed: it is frozen, or waits in the kernel"
-            return worker.inputs.graceExpired(now)
+            return hooking.killed(self, worker, now)
         return self.replace(worker, f"max_age of {self.spec.max_age:g} s", now)
 
     def replace(self, worker: Worker, why: str, now: float) -> Effects:
@@ -345,23 +326,22 @@ class Watcher:
         if self.spec.singleton:
             # There may never be two of it, not even for a moment.
             effects = self.seats.retire(worker, now, self.seats.ending(why.partition(" ")[0]))
-            return effects + self.inputs.vacant(now, seat, now) + self._settle(now)
+            return effects + self.inputs.vacant(now, seat, now) + self.settle(now)
         self.due.why[worker.names.id] = why
-        return self._settle(now)
+        return self.settle(now)
 
-    def _settle(self, now: float) -> Effects:
+    def settle(self, now: float) -> Effects:
         """Tell the machine what has come about."""
         effects = self.detour.look(self.seats, now)
         if self.status == "starting" and self.seats.wanted and self.seats.settled():
-            effects += self.inputs.settle(now)
+            effects += hooking.settle(self, now)
         if self.reloading is not None and self.reloading.over:
             effects += self._reloaded(self.reloading, now)
         if self.reloading is None and self.status == "active":
             self.reloading = self.due.next(self.seats, now)
             effects += self.reloading.advance(now) if self.reloading else NOTHING
         if self.seats.vacated() and not (self.status == "active" and not self.seats.wanted):
-            dozes = self.spec.on_demand and self.running
-            effects += self.keepSeats() + self.inputs.sleep(now) if dozes else self.inputs.empty(now)
+            effects += hooking.empty(self, now)
         return effects
 
     def _reloaded(self, reload: Reload, now: float) -> Effects:

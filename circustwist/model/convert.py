@@ -9,6 +9,7 @@ from typing import Any
 
 from . import expand, rules, values
 from .circus import UNUSED
+from .hooks import POINTS
 from .option import Option, options
 from .reading import DEFAULT, Entry, Findings, Scope, Section, shown
 from .settings import Settings
@@ -35,7 +36,6 @@ COMMAND = ("cmd", "args", "shell_args")
 """The options in which variables stand for something of a worker."""
 
 _SOCKET_NAMES = ("stdin_socket", "listen_fds")
-_HOOKS = "hooks are not supported yet"
 NO_VARIABLE = "there is no such variable in the environment"
 _CANDIDATES: Mapping[type, tuple[str, ...]] = {
     Settings: (*OPTIONS[Settings], *UNUSED[Settings], *INCLUDES),
@@ -44,6 +44,7 @@ _CANDIDATES: Mapping[type, tuple[str, ...]] = {
     Watcher: (
         *OPTIONS[Watcher],
         *(f"rlimit_{name}" for name in RLIMITS),
+        *(f"hooks.{name}" for name in POINTS),
         *(f"{output}.{name}" for output in OUTPUTS for name in ("class", *OPTIONS[FileStream])),
     ),
 }
@@ -112,7 +113,7 @@ class Converter:
         for entry in entries:
             if entry.option in OPTIONS[cls]:
                 continue
-            reason = _HOOKS if entry.option.startswith("hooks.") else UNUSED[cls].get(entry.option)
+            reason = UNUSED[cls].get(entry.option)
             if reason:
                 self.findings.warn(entry, f"has no effect: {reason}")
             elif cls is Watcher or entry.section != DEFAULT:
@@ -140,5 +141,6 @@ def _now(section: Section, cls: type, option: str) -> str:
 
 
 def isFree(option: str) -> bool:
-    """Whether a watcher's option is neither declared nor a limit nor a stream's."""
-    return option not in OPTIONS[Watcher] and not option.startswith("rlimit_") and option.split(".")[0] not in OUTPUTS
+    """Whether a watcher's option is neither declared nor a limit, nor a stream's nor a hook."""
+    head = option.partition(".")[0]
+    return option not in OPTIONS[Watcher] and not option.startswith("rlimit_") and head not in (*OUTPUTS, "hooks")

@@ -261,6 +261,25 @@ class Look:
 
 
 @attrs.frozen
+class RunHook:
+    """
+    Call a hook; answered by one C{HookDone}, at the latest after the watcher's C{hook_timeout}.
+
+    @ivar run: a number that no other run has.
+    @ivar spec: the options of the watcher whose hook it is.
+    @ivar name: which one; empty to find only out whether all of them can be called.
+    @ivar given: what it is given besides the watcher.
+    @ivar env: what hooks have changed in the environment; None is removed.
+    """
+
+    run: int
+    spec: Watcher
+    name: str
+    given: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    env: Mapping[str, str | None] = attrs.field(factory=dict, hash=False)
+
+
+@attrs.frozen
 class OpenStreams:
     """Open the streams of a watcher, whose options have changed."""
 
@@ -270,6 +289,7 @@ class OpenStreams:
 Effect: TypeAlias = (
     Spawn | Probe | Signal | Wake | Forget | Publish | Record | Answer | Quit | ReadStack | ChangeSockets | KeepSockets
     | KeepSeats | Avoid | Drain | OpenStreams | Upgrade | Measure | Watch | Unwatch | Look
+    | RunHook
 )
 Effects: TypeAlias = tuple[Effect, ...]
 NOTHING: Effects = ()

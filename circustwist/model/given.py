@@ -15,6 +15,7 @@ import attrs
 from . import rules, values
 from .convert import RLIMITS
 from .errors import MessageError
+from .hooks import POINTS, hook
 from .option import Option, options
 from .stack import Watcher
 from .streams import OUTPUTS, STREAMS, Stream
@@ -68,6 +69,8 @@ def _special(key: str) -> Callable[[Watcher, str, Any], Watcher]:
         return _rlimit
     if output in OUTPUTS:
         return _streamOption if dot else _stream
+    if output == "hooks":
+        return _hook if dot else _hooks
     if key not in OPTIONS:
         raise MessageError(f"unknown key {key!r}")
     return _plain
@@ -139,6 +142,34 @@ def _rlimit(spec: Watcher, key: str, value: Any) -> Watcher:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise MessageError(f"{value!r} rlimit value isn't a valid int")
     return attrs.evolve(spec, rlimits={**spec.rlimits, name: None if value is None or value < 0 else value})
+
+
+def _hooks(spec: Watcher, key: str, value: Any) -> Watcher:
+    """All hooks, C{{"before_start": "module.function", ...}}."""
+    if not isinstance(value, Mapping):
+        raise MessageError(f"{key!r} isn't a valid object")
+    spec = attrs.evolve(spec, hooks={})
+    for name, target in value.items():
+        if name not in POINTS:
+            raise MessageError(f"Unknown hook {name!r}")
+        spec = _hook(spec, f"hooks.{name}", target)
+    return spec
+
+
+def _hook(spec: Watcher, key: str, value: Any) -> Watcher:
+    """One hook, C{hooks.before_start}; an empty one is none."""
+    name = key.partition(".")[2]
+    if name not in POINTS:
+        raise MessageError(f"unknown key {key!r}")
+    others = {other: hook for other, hook in spec.hooks.items() if other != name}
+    if value in (None, ""):
+        return attrs.evolve(spec, hooks=others)
+    if not isinstance(value, str):
+        raise MessageError(f"{key!r} isn't a string")
+    try:
+        return attrs.evolve(spec, hooks={**others, name: hook(value)})
+    except ValueError as error:
+        raise MessageError(f"{key!r}: {value!r} {error}") from None
 
 
 def _stream(spec: Watcher, key: str, value: Any) -> Watcher:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from . import expand, launch, rules, values
+from . import expand, hooking, launch, rules, values
 from .convert import COMMAND, INCLUDES, NO_VARIABLE, RLIMITS, Converter, isFree
 from .errors import Place, Problem
 from .naming import stackName
@@ -127,9 +127,9 @@ class _Reader:
             self._converter.unknown(section, Watcher, free)
             given = self._converter.given(section, Watcher, scope)
             given.update((output, stream(self._converter, section, output, scope)) for output in OUTPUTS)
-            rlimits = self._rlimits(section, scope)
+            rlimits, hooks = self._rlimits(section, scope), hooking.hooks(self._converter, section)
             extra = {entry.option: scope.expand(entry) for entry in free}
-            watcher = Watcher(name, section.place, scope.env, rlimits, extra, **given)
+            watcher = Watcher(name, section.place, scope.env, rlimits, hooks, extra, **given)
             self._converter.obey(section, watcher, rules.WATCHER)
             self._handed(section, watcher, sockets)
             self._command(section, watcher, sockets)

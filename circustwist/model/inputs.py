@@ -144,11 +144,13 @@ class Begun:
         should run, and with how many processes.
     @ivar interrupted: what it was doing: id, command and asker of each operation.
     @ivar completed: the watchers that had ended by themselves with success.
+    @ivar hooked: what hooks had changed in the environment of each watcher's processes.
     """
 
     wanted: Mapping[str, tuple[bool, int]] = attrs.field(factory=dict, hash=False)
     interrupted: tuple[tuple[int, str, str], ...] = ()
     completed: frozenset[str] = frozenset()
+    hooked: Mapping[str, Mapping[str, str | None]] = attrs.field(factory=dict, hash=False)
 
 
 @attrs.frozen
@@ -228,7 +230,28 @@ class Looked:
     sample: Sample
 
 
+@attrs.frozen
+class HookDone:
+    """
+    A hook has answered, or will not.
+
+    @ivar run: see C{RunHook}.
+    @ivar watcher: the watcher's name.
+    @ivar name: which hook.
+    @ivar ok: whether its answer was true.
+    @ivar error: why there is no answer, in one line; empty if there is one.
+    @ivar env: what it has changed in the environment; None is removed.
+    """
+
+    run: int
+    watcher: str
+    name: str
+    ok: bool
+    error: str = ""
+    env: Mapping[str, str | None] = attrs.field(factory=dict, hash=False)
+
+
 Input: TypeAlias = (
     Spawned | Refused | Exited | Probed | Woken | Asked | Adopted | Begun | Ended | StackRead | SocketsChanged
-    | Knocked | Drained | NotUpgraded | Restored | Measured | Noticed | Looked
+    | Knocked | Drained | NotUpgraded | Restored | Measured | Noticed | Looked | HookDone
 )

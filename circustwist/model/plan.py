@@ -6,7 +6,7 @@ The same value is shown by C{plan} and done by C{reloadconfig}.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -25,7 +25,8 @@ _HIDDEN = frozenset(("password_hash",))
 """Options of which is only told that they differ."""
 
 _DERIVED: tuple[tuple[str, Live], ...] = (
-    ("env", "reload"), ("rlimits", "reload"), ("extra", "now"), ("stdout_stream", "now"), ("stderr_stream", "now"))
+    ("env", "reload"), ("rlimits", "reload"), ("hooks", "now"), ("extra", "now"), ("stdout_stream", "now"),
+    ("stderr_stream", "now"))
 """What a watcher has besides its options, and when a change of it takes effect."""
 
 
@@ -171,7 +172,12 @@ def _derived(old: Watcher, new: Watcher) -> Iterator[Change]:
         if name in SECRET:
             yield Change(name, _names(before, after), _names(after, before), live)
         else:
-            yield Change(name, str(before), str(after), live)
+            yield Change(name, _pairs(before), _pairs(after), live)
+
+
+def _pairs(value: Any) -> str:
+    """A mapping as text."""
+    return ", ".join(f"{key}={each}" for key, each in value.items()) if isinstance(value, Mapping) else str(value)
 
 
 def _names(env: Any, other: Any) -> str:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from . import keys, values
 from .circus import UNUSED
 from .convert import RLIMITS
+from .hooks import POINTS
 from .option import Option, options
 from .reference import changes
 from .settings import Settings
@@ -145,7 +146,9 @@ def _watcher() -> Json:
             found |= _of(cls, f"{output}.")
     limits = {f"rlimit_{name}": {"description": "A resource limit; getrlimit(2).", **kind(values.limit)}
               for name in RLIMITS}
-    return {"type": "object", "properties": {**found, **limits, **_unused(Watcher)}, "required": ["cmd"]}
+    hooks = {f"hooks.{name}": {"description": point.doc, "type": "string", "examples": [f"shop.hooks.{name}, true"]}
+             for name, point in POINTS.items()}
+    return {"type": "object", "properties": {**found, **limits, **hooks, **_unused(Watcher)}, "required": ["cmd"]}
 
 
 def document() -> Json:

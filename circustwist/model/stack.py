@@ -16,6 +16,7 @@ import attrs
 
 from . import values
 from .errors import Place
+from .hooks import Hook
 from .option import option as _option
 from .settings import Settings
 from .streams import NO_STREAM, Stream
@@ -105,6 +106,7 @@ class Watcher:
         expansion of plain C{$VAR}; without what C{copy_env} adds.
     @ivar rlimits: resource limits by the C{RLIMIT_} name in lower case; None
         is no limit.
+    @ivar hooks: functions that are called at points of its life, by L{POINTS<circustwist.model.hooks.POINTS>}.
     @ivar extra: free-form options, which plugins and hooks read.
     """
 
@@ -112,6 +114,7 @@ class Watcher:
     place: Place = attrs.field(default=Place(""), eq=False)
     env: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     rlimits: Mapping[str, int | None] = attrs.field(factory=dict, hash=False)
+    hooks: Mapping[str, Hook] = attrs.field(factory=dict, hash=False)
     extra: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     cmd: str = _option(
         values.text, "", "The program and its arguments, split into words as a POSIX shell does.",
@@ -234,6 +237,9 @@ class Watcher:
         values.alarm, "", "Whom to tell when the watcher has failed: exec:COMMAND, which finds CIRCUSTWIST_WATCHER and "
         "CIRCUSTWIST_REASON in its environment, or a URL to which the event is posted as JSON; at most once a minute.",
         live="now", example="exec:/usr/local/bin/page")
+    hook_timeout: float = _option(
+        values.seconds, 120.0, "How long a hook may take to answer; then it has failed.", live="now", unit="s",
+        example="10")
     essential: bool = _option(
         values.boolean, False, "The whole stack stops, with this exit code, when the watcher ends or fails.",
         live="now")

@@ -26,6 +26,7 @@ from ..model.effects import (
     Publish,
     Quit,
     Record,
+    RunHook,
     Signal,
     Spawn,
     Timer,
@@ -35,7 +36,7 @@ from ..model.effects import (
 )
 from ..model.errors import NotFound, RequestError, SpawnProblem
 from ..model.events import Event
-from ..model.inputs import Asked, Begun, Exited, Input, Knocked, Probed, Refused, Spawned, Who, Woken
+from ..model.inputs import Asked, Begun, Exited, HookDone, Input, Knocked, Probed, Refused, Spawned, Who, Woken
 from ..model.launch import Names
 from ..model.stack import Stack
 
@@ -139,6 +140,8 @@ class MemoryStack(MemoryWorld):
     @ivar now: the time, in seconds.
     @ivar auto: whether every program that is asked for runs at once; without
         it, see L{spawned} and L{refuse}.
+    @ivar agrees: whether every hook says yes at once; without it, see L{answer}.
+    @ivar hooks: that were called and have not answered, by the number of the call.
     @ivar arbiter: all watchers.
     @ivar requests: the logic as a whole.
     """
@@ -148,7 +151,8 @@ class MemoryStack(MemoryWorld):
         self.arbiter = Arbiter(stack, draw=lambda: 0.0)
         self.requests = Requests(self.arbiter, About(1, "0", 0.0, lambda name: {}))
         self.now = 100.0
-        self.auto = True
+        self.auto = self.agrees = True
+        self.hooks: dict[int, RunHook] = {}
         self._pid = 1000
         self._call = 0
 
@@ -156,9 +160,16 @@ class MemoryStack(MemoryWorld):
         """Tell the logic, and keep what it asks for."""
         for effect in self.requests.handle(input, self.now):
             self.perform(effect)
-        if self.auto:
-            while self.spawning:
-                self.spawned(next(iter(self.spawning)))
+        while self.auto and self.spawning:
+            self.spawned(next(iter(self.spawning)))
+        while self.agrees and self.hooks:
+            self.hookDone(next(iter(self.hooks)))
+
+    def perform(self, effect: Effect) -> None:
+        """Keep an effect."""
+        super().perform(effect)
+        if isinstance(effect, RunHook):
+            self.hooks[effect.run] = effect
 
     def id(self, worker: int | str) -> int:
         """
@@ -203,6 +214,26 @@ class MemoryStack(MemoryWorld):
         """
         probe = self.probes.pop((self.id(worker), what))
         self.feed(Probed(probe.names, what, ok, "" if ok else "said no"))
+
+    def answer(self, *names: str, ok: bool = True, error: str = "", **env: str | None) -> None:
+        """
+        Hooks answer, one after another; the empty name is the look whether all can be called.
+
+        @param env: what they change in the environment.
+        """
+        for name in names:
+            run = next((run for run, hook in self.hooks.items() if hook.name == name), None)
+            assert run is not None, (name, self.pending())
+            self.hookDone(run, ok, error, **env)
+
+    def hookDone(self, run: int, ok: bool = True, error: str = "", **env: str | None) -> None:
+        """One call of a hook is over."""
+        hook = self.hooks.pop(run)
+        self.feed(HookDone(run, hook.spec.name, hook.name, ok, error, env))
+
+    def pending(self) -> list[str]:
+        """The names of the hooks that have not answered."""
+        return [hook.name for hook in self.hooks.values()]
 
     def knock(self, socket: str) -> None:
         """A connection comes, and stays until somebody accepts it; only who waits there is told, once."""
