@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
+from ..model.errors import Place
 from ..model.option import options
 from ..model.settings import Settings
 from ..model.stack import Socket
@@ -22,11 +24,13 @@ from .arbiter import Arbiter
 
 _SECRET = re.compile(r"passw|secret|token|credential|api_?key|private|hash", re.I)
 _NOT_SECRET = frozenset(("curve_secret_key_file",))
+_WORD = r"[\w-]*(?:passw(?:or)?d?|secret|token|credential|api[-_]?key)[\w-]*"
 _TOLD = re.compile(
-    r"((?:passw(?:or)?d?|secret|token|credential|api[-_]?key)[\w-]*(?:=|:|\s+))([^\s'\"]+)|(://[^\s/:@]*:)([^\s/@]+)(?=@)",
+    rf"(--?{_WORD}(?:=|\s+)|{_WORD}[=:])([^\s'\"]+)|(://[^\s/:@]*:)([^\s/@]+)(?=@)",
     re.I)
 
-Row = dict[str, Any]
+ENV = "env"
+"""Stands before the name of a variable of the environment."""
 
 
 def sections(arbiter: Arbiter) -> list[dict[str, Any]]:
@@ -36,7 +40,8 @@ def sections(arbiter: Arbiter) -> list[dict[str, Any]]:
     def made(title: str, found: Iterator[tuple[str, str]]) -> dict[str, Any]:
         """One section."""
         return {"title": title, "options": [
-            {"name": name, "value": value, "place": str(origins.get((title, name), ""))} for name, value in found]}
+            {"name": name, "value": value, "place": str(origins.get((title, name)) or _given(title, name, origins))}
+            for name, value in found]}
 
     return [
         made("circus", _declared(Settings, stack.settings)),
@@ -44,6 +49,18 @@ def sections(arbiter: Arbiter) -> list[dict[str, Any]]:
         *(made(f"socket:{socket.name}", _declared(Socket, socket)) for socket in stack.sockets),
         *(made(f"watcher:{one.name}", _watcher(one.spec, one.seats.wanted)) for one in inFile(arbiter)),
     ]
+
+
+def _given(title: str, name: str, origins: Mapping[tuple[str, str], Place]) -> Place | str:
+    """Where the sections of environments give a watcher a variable; of several places the last counts."""
+    kind, _, variable = name.partition(" ")
+    watcher = title.removeprefix("watcher:")
+    if kind != ENV or not variable:
+        return ""
+    places = [place for (section, option), place in origins.items() if option == variable and (
+        section == "env" or (section.startswith("env:") and any(
+            fnmatchcase(watcher, pattern.strip()) for pattern in section[4:].split(","))))]
+    return places[-1] if places else ""
 
 
 def _declared(cls: type, value: object, **instead: object) -> Iterator[tuple[str, str]]:
@@ -64,7 +81,7 @@ def _watcher(spec: Spec, wanted: int) -> Iterator[tuple[str, str]]:
     for name, value in spec.extra.items():
         yield name, hidden(name, str(value))
     for name in spec.env:
-        yield f"env {name}", MASK
+        yield f"{ENV} {name}", MASK
 
 
 def _stream(output: str, stream: Stream) -> Iterator[tuple[str, str]]:

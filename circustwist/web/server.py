@@ -14,6 +14,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
+from ..logic.requests import authorise
 from ..model.commands import TABLE
 from ..model.errors import REQUEST_ERRORS, Denied, InternalError, MessageError, NotFound, UnknownCommand
 from ..model.inputs import Who
@@ -24,6 +25,7 @@ from .login import Login
 from .pages import Pages
 from .site import Refused, answer, content, later, refuse
 from .stream import Viewer
+from .tail import Tail
 
 if TYPE_CHECKING:
     from ..logic.requests import Steering
@@ -128,7 +130,22 @@ class Console:
         request.notifyFinish().addBoth(lambda _: self.feed.leave(viewer))
         viewer.begin()
         self.feed.join(viewer)
+        if b"logs" in request.args:
+            self._tail(request, viewer)
         return NOT_DONE_YET
+
+    def _tail(self, request: Any, viewer: Viewer) -> None:
+        """Let a browser follow lines too."""
+        names, output = (request.args.get(key, [b""])[-1].decode("utf-8", "replace") for key in (b"logs", b"output"))
+        tail = Tail(self._steering, viewer, {
+            "names": [names] if names and names != "/" else [], "stream": output, "daemon": names == "/"})
+        request.notifyFinish().addBoth(lambda _: tail.end())
+        viewer.resumed = tail.resume
+        try:
+            authorise(TABLE["tail"], viewer.who)
+        except Denied:
+            return
+        tail.begin()
 
     def _command(self, request: Any) -> Any:
         given = content(request)

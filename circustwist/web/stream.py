@@ -38,6 +38,7 @@ class Viewer:
     @ivar who: who looks on.
     @ivar behind: whether something was dropped since the whole picture was sent.
     @ivar dropped: how many messages were dropped.
+    @ivar resumed: called whenever it reads again.
     """
 
     def __init__(self, request: Any, who: Who, caughtUp: Callable[[Viewer], None]) -> None:
@@ -47,6 +48,7 @@ class Viewer:
         self.who = who
         self.behind = False
         self.dropped = 0
+        self.resumed: Callable[[], None] = lambda: None
         self._request = request
         self._caughtUp = caughtUp
         self._paused = False
@@ -70,6 +72,11 @@ class Viewer:
 
     def _gone(self, result: object) -> None:
         self._open = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether the browser takes more at once."""
+        return self._open and not self._paused
 
     def send(self, data: bytes) -> None:
         """Send a message, or drop it if the browser does not read."""
@@ -100,6 +107,7 @@ class Viewer:
         if self.behind:
             self.behind = False
             self._caughtUp(self)
+        self.resumed()
 
     def stopProducing(self) -> None:
         """The browser is gone."""

@@ -103,7 +103,7 @@ class Browser:
 
     def texts(self, where: str) -> list[str]:
         """What each of some parts shows."""
-        return list(self.run("return [...document.querySelectorAll(arguments[0])].map(e => e.innerText)", where))
+        return list(self.run("return [...document.querySelectorAll(arguments[0])].map(e => e.innerText.trim())", where))
 
     def click(self, where: str, text: str = "") -> None:
         """Click at the first part of the page that is found, or at the first with that text."""

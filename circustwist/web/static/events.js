@@ -29,6 +29,12 @@ export function kind(event) {
   return (KINDS[event.event] || ['info'])[0];
 }
 
+/** The events that concern a watcher; those of an operation do if any step of it did. */
+export function concerning(events, name) {
+  const touched = new Set(events.filter((e) => e.event === 'operation' && e.data.watcher === name).map((e) => e.data.id));
+  return events.filter((e) => e.watcher === name || (e.event === 'operation' && touched.has(e.data.id)));
+}
+
 /** One event as a line. */
 export function Line(event) {
   return h('li.event', { 'data-kind': kind(event) },
@@ -56,7 +62,6 @@ export class Events {
 
   wanted(event) {
     const { query, filter } = this.app;
-    if (query.of && event.watcher !== query.of && event.data?.watcher !== query.of) return false;
     const k = kind(event);
     if (query.kind === 'problems' && k !== 'bad' && k !== 'warn') return false;
     if (query.kind === 'operations' && event.event !== 'operation') return false;
@@ -71,7 +76,7 @@ export class Events {
     if (this.of.options.length !== names.length) this.of.replaceChildren(...names.map((name) => h('option', { value: name }, name || 'All watchers')));
     this.of.value = query.of || '';
     this.kinds.value = query.kind || '';
-    const found = store.events.filter((event) => this.wanted(event));
+    const found = (query.of ? concerning(store.events, query.of) : store.events).filter((event) => this.wanted(event));
     const key = `${found.at(-1)?.n} ${found.length} ${JSON.stringify(query)} ${this.app.filter}`;
     if (key === this.shown) return;
     this.shown = key;

@@ -72,6 +72,7 @@ export class Logs {
 
   took(message) {
     if (message.first) this.lines = [];
+    this.problem = message.problem || '';
     if (message.missed) this.missed += message.missed;
     const fresh = message.lines.map(([time, watcher, wid, output, said]) => ({ time, watcher, wid, output, text: said, who: watcher ? `${watcher}${wid ? `/${wid}` : ''}` : 'supervisor' }));
     if (this.paused) { this.held.push(...fresh); this.held.splice(0, Math.max(0, this.held.length - MOST)); return this.tell(); }
@@ -145,6 +146,7 @@ export class Logs {
   tell() {
     const { store } = this.app;
     if (!store.may('tail')) return text(this.says, 'Log in as an operator to see what workers write.');
+    if (this.problem) return text(this.says, this.problem);
     const parts = [plural(this.lines.length, 'line')];
     if (this.held.length) parts.push(`${this.held.length} held back`);
     if (this.missed) parts.push(`${this.missed} missed`);
@@ -155,11 +157,11 @@ export class Logs {
     const { query, store } = this.app;
     const workers = store.watchers.get((query.of || '').split('/')[0]);
     const ids = workers ? Object.values(workers.workers).map(([wid]) => `${(query.of || '').split('/')[0]}/${wid}`) : [];
-    const options = ['', ...store.stack.order, ...ids, ...(query.of && ![...store.stack.order, ...ids].includes(query.of) ? [query.of] : [])];
+    const options = ['', ...store.stack.order, ...ids, ...(query.of && query.of !== '/' && ![...store.stack.order, ...ids].includes(query.of) ? [query.of] : [])];
     const key = options.join('\n');
     if (key !== this.options) {
       this.options = key;
-      this.of.replaceChildren(...options.map((name) => h('option', { value: name }, name || 'All watchers')));
+      this.of.replaceChildren(...options.map((name) => h('option', { value: name }, name || 'All watchers')), h('option', { value: '/' }, 'The supervisor'));
     }
     this.of.value = query.of || '';
     this.output.value = query.stream || '';

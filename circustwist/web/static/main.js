@@ -104,8 +104,8 @@ class App {
       this.path = key;
       const Made = MADE[kind] || Overview;
       this.view = kind === 'watcher' ? new Watcher(this, name) : new Made(this);
-      this.main.replaceChildren(this.view.node);
       this.label = kind === 'watcher' ? name : (VIEWS.find(([one]) => one === kind) || VIEWS[0])[1];
+      this.main.replaceChildren(...(kind === 'watcher' ? [] : [h('h1.hidden', {}, this.label)]), this.view.node);
       scrollTo(0, 0);
     }
     for (const link of this.nav.querySelectorAll('a')) attr(link, 'aria-current', link.dataset.view === kind || (kind === 'watcher' && link.dataset.view === '') ? 'page' : null);

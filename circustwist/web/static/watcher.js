@@ -8,7 +8,7 @@ import { health } from './store.js';
 import { Table } from './table.js';
 import { Reloads } from './progress.js';
 import { curved } from './overview.js';
-import { Line } from './events.js';
+import { concerning, Line } from './events.js';
 
 const KINDS = { ready: 'good', running: 'good', starting: 'busy', stopping: 'busy' };
 const CURVES = 6;
@@ -118,7 +118,7 @@ export class Watcher {
   }
 
   events() {
-    const mine = this.app.store.events.filter((e) => e.watcher === this.name || e.data?.watcher === this.name).slice(-12).reverse();
+    const mine = concerning(this.app.store.events, this.name).slice(-12).reverse();
     const key = mine.map((e) => e.n).join();
     if (key === this.shown) return;
     this.shown = key;
