@@ -19,21 +19,20 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, fail
 from twisted.logger import Logger
 
-from . import __version__
 from .alarm import Alarm
 from .announce import Announcer, guide
 from .facade import Inside, Views
 from .faces import Faces
 from .hooks import Hooks
 from .logic import durable
-from .logic.answers import About, watcherDetail
+from .logic.answers import watcherDetail
 from .logic.arbiter import Arbiter
 from .logic.requests import Requests
 from .logic.restart import reason
 from .logic.schedule import Serial
 from .logic.tuning import Tuning
 from .logic.watcher import Watcher
-from .measuring import observatory
+from .measuring import Measuring
 from .model.effects import RunHook, Upgrade
 from .model.errors import WorldError
 from .model.inputs import Adopted, Begun, Ended, Noticed, Restored, Who
@@ -115,7 +114,7 @@ class Supervisor(Service):
         self.faces: Faces
         self._whenStopped: list[Deferred[None]] = []
         self._again = False
-        self._since = 0.0
+        self._measuring: Measuring
 
     # Start
 
@@ -124,6 +123,7 @@ class Supervisor(Service):
         super().startService()
         prepared = self._prepared
         self._build()
+        self._measuring.open()
         self.faces.open()
         if prepared.handover is not None:
             self.interpreter.feed(Restored(prepared.handover.operation, prepared.handover.restarts))
@@ -153,10 +153,10 @@ class Supervisor(Service):
         self._world = World(
             clock, self._spawner, prepared.sockets, outputs, prepared.journal, publisher, planner.prober, planner,
             host.read or (lambda: prepared.base), Swap(host.reactor, prepared.sockets), self._upgrade, self._quit)
-        self._since = earlier.since if earlier else clock.seconds()
-        about = About(os.getpid(), __version__, self._since, prepared.sockets.describe, outputs.tail)
-        self.interpreter = Interpreter(Requests(arbiter, about).handle, self._world, Doorbell(host.reactor))
-        steering = LocalSteering(self.interpreter, publisher, observatory(clock, arbiter, about), outputs.tails)
+        self._measuring = measuring = Measuring(host.reactor, clock, arbiter, prepared, outputs.tail)
+        requests = Requests(arbiter, measuring.about)
+        self.interpreter = Interpreter(requests.handle, self._world, Doorbell(host.reactor))
+        steering = LocalSteering(self.interpreter, publisher, measuring.observatory, outputs.tails)
         self.faces = Faces(host.reactor, prepared, steering, lambda: arbiter.stack)
         alarm = Alarm(host.reactor, clock, self._spawner, planner.plain, lambda name: arbiter.stack.watcher(name))
         publisher.subscribe(alarm.hear)
@@ -281,7 +281,8 @@ class Supervisor(Service):
         sockets = {name: prepared.sockets.fileno(name) for name in prepared.sockets.names()}
         return handover.Handover(
             prepared.rundir.lock, sockets, self._world.outputs.ends(), publisher.start, publisher.last,
-            self._since, self._host.files, effect.restarts, effect.operation)
+            self._measuring.about.since, self._host.files, effect.restarts, effect.operation,
+            hits=self._measuring.counter.handover())
 
     # The end
 
@@ -295,7 +296,7 @@ class Supervisor(Service):
     def _close(self) -> None:
         self._spawner.killUnattributed()
         self.faces.close()
-        self.faces.steering.close()
+        self._measuring.close()
         for guest in self._guests:
             guest.close()
         self._planner.prober.close()

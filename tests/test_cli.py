@@ -222,7 +222,9 @@ class CommandTests(ServedTestCase):
         yield self.expect(["options", "web", "cmd"], 0, "sleep 60\n")
         yield self.expect(["options", "web", "x"], 1, "", (
             "circustwist: there is no option x; circustwist options web lists them\n"))
-        yield self.expect(["sockets"], 0, "socket web 127.0.0.1:8000  queue 0/2048\n")
+        yield self.expect(["sockets"], 0, (
+            "socket  address         connections  open  in  out   queue  drops\n"
+            "web     127.0.0.1:8000            -     -   -    -  0/2048      -\n"))
         yield self.expect(["operation"], 0, "4 restart done: web 2 started and 1 stopped\n")
 
 

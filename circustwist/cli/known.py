@@ -10,7 +10,7 @@ from functools import partial
 
 from ..control.blocking import ControlError
 from ..model.commands import Command
-from . import find, show
+from . import find, numbers, show
 from .find import Given, Session, say, targeted, watcherOf
 from .outcome import DOWN, FAILED, fault
 
@@ -109,13 +109,6 @@ def options(session: Session, command: Command, given: Given) -> int:
     return 0
 
 
-def listsockets(session: Session, command: Command, given: Given) -> int:
-    """The sockets."""
-    answer = session.ask("listsockets")
-    session.show(answer, lambda: show.sockets(answer["sockets"], paint()))
-    return 0
-
-
 def numprocesses(session: Session, command: Command, given: Given) -> int:
     """How many processes should run."""
     answer = session.ask("numprocesses", **targeted(command, given))
@@ -158,6 +151,7 @@ def console(session: Session, command: Command, given: Given) -> int:
 
 
 KNOWN: Mapping[str, Callable[[Session, Command, Given], int]] = {
-    "status": status, "plan": plan, "options": options, "listsockets": listsockets, "numprocesses": numprocesses,
-    "events": events, "operation": operation, "console": console,
+    "status": status, "plan": plan, "options": options, "numprocesses": numprocesses,
+    "listsockets": numbers.listsockets, "stats": numbers.stats, "events": events, "operation": operation,
+    "console": console,
 }

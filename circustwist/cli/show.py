@@ -141,7 +141,14 @@ def _socket(socket: Json, paint: Paint) -> list[str]:
     limit = socket.get("limit")
     queue = f"queue {socket['queue']}" + (f"/{limit}" if limit is not None else "") if known else ""
     failed = paint("failed") if socket.get("state") == "failed" else ""
-    return [f"socket {safe(socket['name'])}", safe(socket["address"]), "  ".join(filter(None, (queue, failed)))]
+    parts = (_hits(socket.get("hits") or {}), queue, failed)
+    return [f"socket {safe(socket['name'])}", safe(socket["address"]), "  ".join(filter(None, parts))]
+
+
+def _hits(found: Json) -> str:
+    if found.get("connections") is None:
+        return ""
+    return f"connections {'' if found['exact'] else '>='}{found['connections']}"
 
 
 def event(happened: Json) -> str:

@@ -121,7 +121,8 @@ def _socket(socket: Socket, number: int, about: About) -> dict[str, Any]:
         shown = f"[{host}]" if ":" in str(host) else host
         found |= {"host": host, "port": port, "address": f"{shown}:{port}"}
     found |= {"seats": known["seats"]} if "seats" in known else {}
-    return found | {"queue": known.get("queue"), "limit": known.get("limit"), "state": known.get("state", "held")}
+    found |= {key: known.get(key) for key in ("queue", "limit", "drops", "hits")}
+    return found | {"state": known.get("state", "held")}
 
 
 def watcherOptions(watcher: Watcher, show: bool) -> dict[str, Any]:

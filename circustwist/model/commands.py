@@ -103,7 +103,7 @@ COMMANDS: tuple[Command, ...] = (
         "process": "the pid that was given", "sample": "with detail: everything that was measured"}),
     Command("dstats", "What the supervisor itself uses.", answer={"info": "processor, memory, age and so on"}),
     Command("listsockets", "The sockets of the stack.", answer={
-        "sockets": "fd, name, backlog and host, port or path of each, and how many connections wait"}),
+        "sockets": "fd, name, backlog and host, port or path of each, and how many connections came and wait"}),
     Command("start", "Start watchers.", (_ANY, _MATCH, _WAITING), "operator", True, _OPERATION),
     Command("stop", "Stop watchers.", (_ANY, _MATCH, _WAITING), "operator", True, _OPERATION),
     Command("restart", "Stop watchers, then start them.", (_ANY, _MATCH, _WAITING), "operator", True, _OPERATION),

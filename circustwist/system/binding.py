@@ -12,7 +12,7 @@ import socket as net
 import stat
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import attrs
@@ -20,10 +20,14 @@ import attrs
 from ..model.errors import Problem, WorldError
 from ..model.naming import LONGEST_SOCKET_PATH
 from ..model.stack import Socket
+from . import diag
 from .holders import holder, inetInodes, unixInodes
 
 _FAMILIES = {"af_inet": net.AF_INET, "af_inet6": net.AF_INET6, "af_unix": net.AF_UNIX}
 TYPES = {"sock_stream": net.SOCK_STREAM, "sock_dgram": net.SOCK_DGRAM, "sock_seqpacket": net.SOCK_SEQPACKET}
+
+_SO_MEMINFO = 55
+_LISTEN = 10
 
 _File: TypeAlias = tuple[int, int]
 """What tells the file of a UNIX socket from a later one at its path: device and inode."""
@@ -286,11 +290,29 @@ def _stale(path: str, kind: net.SocketKind) -> bool:
         return probe.connect_ex(path) in (errno.ECONNREFUSED, errno.ENOENT)
 
 
-def waiting(socket: net.socket) -> tuple[int | None, int | None]:
-    """How many connections wait in a listening socket, and how many may."""
+def waiting(socket: net.socket) -> tuple[int | None, int | None, int | None]:
+    """
+    How many connections wait in a listening socket, how many may, and how many
+    were refused because so many waited; None where the kernel does not say.
+    """
+    if socket.family == net.AF_UNIX and socket.type != net.SOCK_DGRAM:
+        with suppress(OSError):
+            for message in diag.ask(diag.unixSockets(os.fstat(socket.fileno()).st_ino, states=1 << _LISTEN)):
+                found = diag.unixSocket(message)
+                return (found.queue, found.limit, None) if found is not None else (None, None, None)
     if socket.family == net.AF_UNIX or socket.type != net.SOCK_STREAM:
-        return None, None
+        return None, None, None
     # Of a listening socket tcpi_unacked and tcpi_sacked are its accept queue and
     # the queue's limit; tcp_get_info() in the kernel's net/ipv4/tcp.c.
     unacked, sacked = struct.unpack_from("=II", socket.getsockopt(net.IPPROTO_TCP, net.TCP_INFO, 32), 24)
-    return unacked, sacked
+    return unacked, sacked, _drops(socket)
+
+
+def _drops(socket: net.socket) -> int | None:
+    """
+    How many connections were refused.
+
+    @see: SK_MEMINFO_DROPS in the kernel's sock_diag.h; SO_MEMINFO, Linux 4.12
+    """
+    found = socket.getsockopt(net.SOL_SOCKET, _SO_MEMINFO, 36)
+    return int(struct.unpack("=9I", found)[8]) if len(found) == 36 else None

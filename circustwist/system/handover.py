@@ -56,6 +56,7 @@ class Handover:
     @ivar restarts: how often processes were restarted, by watcher.
     @ivar operation: the operation that asked for it, as JSON types.
     @ivar nice: the niceness to go back to.
+    @ivar hits: what was counted at the sockets; see L{Counter<circustwist.system.hits.Counter>}.
     """
 
     lock: int
@@ -68,10 +69,12 @@ class Handover:
     restarts: Mapping[str, int]
     operation: Mapping[str, Any]
     nice: int = attrs.field(factory=lambda: os.getpriority(os.PRIO_PROCESS, 0))
+    hits: Mapping[str, Any] = attrs.field(factory=dict)
 
     def descriptors(self) -> list[int]:
         """All that must stay open."""
-        return [self.lock, *self.sockets.values(), *(end.fd for end in self.ends)]
+        counting = [fd for fd in [self.hits.get("fd", -1)] if fd >= 0]
+        return [self.lock, *self.sockets.values(), *(end.fd for end in self.ends), *counting]
 
 
 def become(argv: Sequence[str], environ: Mapping[str, str], handover: Handover) -> None:

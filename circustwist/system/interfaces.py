@@ -150,8 +150,9 @@ class ISockets(Interface):
     def describe(name: str) -> Mapping[str, Any]:
         """
         What is known of a socket: C{host} and C{port}, or C{path}; C{inode};
-        C{queue} (connections that wait) and C{limit}, None where the kernel
-        does not say.
+        C{queue} (connections that wait), C{limit} and C{drops} (connections
+        that were refused because as many waited), None where the kernel does
+        not say.
 
         @raise KeyError: if there is none of that name.
         """

@@ -14,6 +14,7 @@ import os
 import signal
 import socket as net
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 
@@ -27,6 +28,7 @@ _SO_DETACH_REUSEPORT_BPF = 68
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
 _PR_SET_NO_NEW_PRIVS = 38
+_SO_ATTACH_FILTER = 26
 _PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
 _PIDFD_INFO_EXIT = 1 << 3
 _PIDFD_INFO_SIZE = 64
@@ -100,6 +102,18 @@ def steer(socket: net.socket, program: bytes) -> None:
     # struct sock_fprog of linux/filter.h: how many, of eight bytes each, and where they are
     value = struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions))
     socket.setsockopt(net.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, value)
+
+
+def filterSocket(fd: int, program: Sequence[tuple[int, int, int, int]]) -> None:
+    """
+    Let only those messages reach a socket that a program of classic BPF admits, from now on.
+
+    @see: SO_ATTACH_FILTER in socket(7)
+    """
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    instructions = ctypes.create_string_buffer(code, len(code))
+    value = ctypes.create_string_buffer(struct.pack("HP", len(program), ctypes.addressof(instructions)))
+    _checked(_libc().setsockopt(fd, net.SOL_SOCKET, _SO_ATTACH_FILTER, value, len(value.raw) - 1))
 
 
 # Ourselves

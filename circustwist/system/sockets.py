@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import socket as net
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -31,7 +31,11 @@ _log = Logger()
 
 @implementer(ISockets)
 class Sockets:
-    """The sockets of a stack."""
+    """
+    The sockets of a stack.
+
+    @ivar changed: called whenever others are held than before.
+    """
 
     def __init__(self, groups: Groups | None = None) -> None:
         """
@@ -39,6 +43,7 @@ class Sockets:
         """
         self.groups = groups or Groups()
         self._held: dict[str, Held] = {}
+        self.changed: Callable[[], None] = lambda: None
 
     def bind(self, socket: Socket) -> None:
         with told(socket):
@@ -112,20 +117,26 @@ class Sockets:
         places = {socket: place for place, socket in enumerate(self.groups.ordered())}
         return sorted(self._held, key=lambda name: places.get(self._held[name].socket, -1))
 
+    def sections(self) -> dict[str, net.socket]:
+        """Those of the sections, without those of seats."""
+        return {name: held.socket for name, held in self._held.items() if sectionOf(name) == name}
+
     def inodes(self) -> dict[str, int]:
         every = ((name, self._held[name]) for name in self.names())
         return {name: os.fstat(held.socket.fileno()).st_ino for name, held in every if held.seated is None}
 
     def describe(self, name: str) -> Mapping[str, Any]:
         held = self._held[name]
-        queue, limit = waiting(held.socket)
+        queue, limit, drops = waiting(held.socket)
         seats = {}
         if held.seated is not None:
             every = [self._seat(seat) for seat in self._listening(name)]
             seats, queue, limit = {"seats": every}, sum(seat["queue"] for seat in every), held.seated.backlog
+            drops = sum(seat["drops"] for seat in every)
         host, port = ("", 0) if held.path else held.socket.getsockname()[:2]
         where = {"path": held.path} if held.path else {"host": host, "port": port}
-        return {**where, **seats, "inode": os.fstat(held.socket.fileno()).st_ino, "queue": queue, "limit": limit}
+        inode = os.fstat(held.socket.fileno()).st_ino
+        return {**where, **seats, "inode": inode, "queue": queue, "limit": limit, "drops": drops}
 
     def exchange(self, other: Sockets, names: Iterable[str]) -> None:
         """Give the sockets of these names to another holder, and take its own."""
@@ -135,6 +146,7 @@ class Sockets:
             for name in gone:
                 del held[name]
             held.update(come)
+        self.changed()
 
     def drop(self, name: str, unlink: bool) -> None:
         """
@@ -146,6 +158,7 @@ class Sockets:
         if "/" in name:
             self.groups.leave(held.socket)
         held.socket.close()
+        self.changed()
         if unlink and held.file is not None and fileAt(held.path) == held.file:
             with suppress(OSError):
                 os.unlink(held.path)
@@ -165,13 +178,15 @@ class Sockets:
         self._held[name] = held
         if "/" in name:
             self.groups.join(held.socket)
+        self.changed()
 
     # Sockets of seats
 
     def _seat(self, name: str) -> dict[str, Any]:
         """What is told of the socket of a seat."""
         socket = self._held[name].socket
-        return {"name": name, "queue": waiting(socket)[0] or 0, "avoided": self.groups.avoids(socket)}
+        queue, _, drops = waiting(socket)
+        return {"name": name, "queue": queue or 0, "drops": drops or 0, "avoided": self.groups.avoids(socket)}
 
     def _besideSeats(self, socket: Socket) -> Socket:
         """A section with the port that the sockets of its seats have already, if there are any."""

@@ -98,10 +98,6 @@ class LocalSteering:
         """Be told what everything uses, now and then from now on; the result ends it."""
         return self._observatory.observe(listener, period)
 
-    def close(self) -> None:
-        """Measure nothing any more."""
-        self._observatory.close()
-
     def _look(self, effect: asked.Look) -> None:
         self._observatory.look(lambda sample: self._interpreter.feed(Looked(effect, sample)))
     def follow(self, selection: Selection, listener: Callable[[Sequence[Line], int], bool]) -> Following:
