@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -191,6 +192,15 @@ class ProcfileTests(Base):
         self.assertEqual(web.cmd, "sh -c 'PORT=$((4999 + $(circus.wid))); export PORT; exec serve $PORT'")
         self.assertEqual((web.numprocesses, web.env["PORT"], web.env_file, web.copy_env), (2, "5000", ".env", True))
         self.assertEqual((clock.cmd, clock.env["PORT"]), ("sh -c ':;a ; b'", "5100"))
+
+    def test_exec(self) -> None:
+        """A shell makes room for the program, unless it has more to do."""
+        for text, expected in (
+            ("serve $PORT", "exec serve $PORT"), ("exec serve", "exec serve"),
+            ("A=1 B= serve x", "A=1 B= exec serve x"),
+            ("a && b", "a && b"), ("A=$(x) serve", "A=$(x) serve"), ("A='1 2' serve", "A='1 2' serve"),
+        ):
+            self.assertEqual(shlex.split(procfile.command(text, 5000, 1)), ["sh", "-c", expected])
 
     def test_wrong(self) -> None:
         """Lines that are none, and types that are not there, are errors with their places."""

@@ -19,6 +19,9 @@ FIRST_PORT = 5000
 STEP = 100
 """and how far apart those of two types are."""
 
+_SIMPLE = re.compile(r"((?:[A-Za-z_]\w*=[^\s'\"$]*\s+)*)([^\s=;&|()`{}!]+(?:\s[^;&|()`{}!\n]*)?)")
+"""A command that a shell need not stay for: variables, and the words of a program."""
+
 _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(.+)")
 
 
@@ -46,7 +49,10 @@ def command(text: str, port: int, count: int) -> str:
     @param port: of the first process; the others have the next ones.
     @param count: how many of them run.
     """
-    shell = text if re.search(r"[;&|()`\n]", text) else f"exec {text}"
+    shell = text
+    if _SIMPLE.fullmatch(text) and not text.startswith("exec "):
+        # Variables that are set before exec are in the environment of what it executes.
+        shell = _SIMPLE.sub(r"\1exec \2", text)
     if count > 1:
         shell = f"PORT=$(({port - 1} + $(circus.wid))); export PORT; {shell}"
     # A ; after a blank begins a comment in an ini, unless it is not the first one.
