@@ -104,43 +104,51 @@ class Side:
         self.stop()
 
 
-def circusd(ini: str, **more: str) -> Side:
-    """Circus itself."""
+def circusd(ini: str, prepare: Callable[[Path], None] = lambda folder: None, circus: str = "") -> Side:
+    """
+    Circus itself.
+
+    @param ini: its watchers and sockets, C{{folder}} being where it runs.
+    @param prepare: makes what it needs there.
+    @param circus: more of its C{[circus]} section.
+    """
     folder = Path(tempfile.mkdtemp(prefix="cd-"))
+    prepare(folder)
     # Circus would be found by everybody on the network, if it were not told otherwise.
-    settings = more.get("circus", "") + "\nmulticast_endpoint ="
-    (folder / "circus.ini").write_text(INI.format(folder=folder, circus=settings.format(folder=folder)) + ini)
+    settings = circus.replace("{folder}", str(folder)) + "\nmulticast_endpoint ="
+    whole = INI.format(folder=folder, circus=settings) + ini.replace("{folder}", str(folder))
+    (folder / "circus.ini").write_text(whole)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([str(SCRIPTS / "circusd"), "circus.ini"], cwd=folder, stdin=subprocess.DEVNULL,
                                    stdout=log, stderr=log)
 
     def stop() -> None:
-        process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
+        # Asked to end, it may forget that; what runs then is recognised by where it does.
+        process.kill()
+        process.wait()
         for pid in _inside(folder):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
     return Side(folder, process, stop)
 
 
 def _inside(folder: Path) -> Iterator[int]:
-    """The processes that work in a folder."""
+    """The processes that work in a folder or below it."""
     for path in Path("/proc").glob("[0-9]*/cwd"):
         with suppress(OSError):
-            if path.resolve() == folder:
+            if folder in (found := path.resolve(), *found.parents):
                 yield int(path.parent.name)
 
 
-def ours(ini: str, **more: str) -> Side:
-    """A stack of ours."""
+def ours(ini: str, prepare: Callable[[Path], None] = lambda folder: None, circus: str = "") -> Side:
+    """A stack of ours; see L{circusd}."""
     daemon = Daemon("")
-    settings = more.get("circus", "").format(folder=daemon.folder)
-    daemon.ini.write_text(INI.format(folder=daemon.folder, circus=settings) + ini)
+    prepare(daemon.folder)
+    settings = circus.replace("{folder}", str(daemon.folder))
+    whole = INI.format(folder=daemon.folder, circus=settings) + ini.replace("{folder}", str(daemon.folder))
+    daemon.ini.write_text(whole)
     daemon.start()
     return Side(daemon.folder, daemon.process, daemon.clean)
 
@@ -184,13 +192,16 @@ class PairCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Start both, and wait until they have started everything."""
-        self.theirs = circusd(self.ini, circus=self.circus)
+        self.theirs = circusd(self.ini, self.prepare, self.circus)
         self.addCleanup(self.theirs.clean)
-        self.ours = ours(self.ini, circus=self.circus)
+        self.ours = ours(self.ini, self.prepare, self.circus)
         self.addCleanup(self.ours.clean)
         for side in self.sides():
             self.until(side, lambda side: "starting" not in side.call("status").get("statuses", {"": "starting"})
                        .values())
+
+    def prepare(self, folder: Path) -> None:
+        """Make what the ini names, in the folder in which one of them is about to run."""
 
     def sides(self) -> tuple[Side, Side]:
         """Both."""
@@ -202,7 +213,9 @@ class PairCase(SynchronousTestCase):
         deadline = time.monotonic() + TIMEOUT
         while not true(side):
             if time.monotonic() > deadline:
-                raise AssertionError(f"it did not come about: {side.call('status')}")
+                told = side.folder / "log"
+                log = told.read_text() if told.exists() else ""
+                raise AssertionError(f"it did not come about: {side.call('status')} {log}")
             time.sleep(0.05)
 
     def quiet(self) -> None:

@@ -116,6 +116,7 @@ def main() -> None:
         what = json.loads(line)
         signal.alarm(LONGEST)
         answer = getattr(clients, what.pop("do"))(**what)
+        signal.alarm(0)
         sys.__stdout__.write(json.dumps(answer, default=repr) + "\n")  # type: ignore[union-attr]
         sys.__stdout__.flush()  # type: ignore[union-attr]
 
