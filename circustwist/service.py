@@ -134,7 +134,9 @@ class Supervisor(Service):
         self._planner.cgroups.clear(self._stays)
         prepared.journal.compact(self._entries)
         interrupted = tuple((one.id, one.command, one.by) for one in prepared.left.operations)
-        self.interpreter.feed(Begun(prepared.left.wanted, interrupted, prepared.left.completed, prepared.left.hooked))
+        left = prepared.left
+        self.interpreter.feed(
+            Begun(left.wanted, interrupted, left.completed, left.hooked, left.resized, left.generations))
 
     def _build(self) -> None:
         prepared, host = self._prepared, self._host

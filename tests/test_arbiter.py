@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.logic.durable import replay
 from circustwist.logic.restart import HEALTHY
+from circustwist.logic.tuning import resized
 from circustwist.model.effects import KeepSeats
 from circustwist.model.errors import Conflict, Denied, MessageError, NotFound, OperationFailed, UnknownCommand
 from circustwist.model.inputs import Adopted, Asked, Begun, Ended, Who
@@ -504,6 +505,45 @@ class AdoptTests(SynchronousTestCase):
         memory = Memory(web(), Watcher("api", cmd="api")).begin(web=(False, 3), api=(True, 2))
         self.assertEqual((memory.status("web"), memory.status("api"), len(memory.running)), ("stopped", "active", 2))
 
+    def test_mixed(self) -> None:
+        """After a reload that was cut short status says so, until the next good one."""
+        memory = Memory(web(min_ready=0.0))
+        for id, generation in (41, 2), (42, 1), (43, 1):
+            names = Names(id, "web", id - 40, id - 41, generation)
+            memory.feed(Adopted(names, id + 1000, 60.0))
+            memory.running[id], memory.names[id] = id + 1000, names
+        memory.feed(Begun({"web": (True, 3)}, generations={"web": 2}))
+        self.assertEqual(
+            memory.arbiter.watchers["web"].past.stale, "the last reload did not replace 2 of 3 processes; a process "
+            "that ends now is replaced by what is on disk")
+        memory.ask("reload", name="web")
+        for _ in range(4):
+            memory.advance(1)
+            memory.obey()
+        self.assertEqual(memory.arbiter.watchers["web"].past.stale, "")
+        self.assertEqual({names.generation for id, names in memory.names.items() if id in memory.running}, {3})
+
+    def test_resized(self) -> None:
+        """Another number of processes than the configuration has is kept, and told with who wanted it."""
+        memory = Memory(web()).begin()
+        memory.ask("incr", name="web", nb=2)
+        left = replay(memory.journal)
+        self.assertEqual((left.wanted["web"], left.resized["web"]), ((True, 5), ("ann", 100.0)))
+        later = Memory(web(numprocesses=4))
+        later.feed(Begun(left.wanted, resized=left.resized))
+        self.assertEqual((len(later.running), resized(later.arbiter.watchers["web"], 160.0)), (
+            5, {"by": "ann", "ago": 60.0, "wanted": 5, "configured": 4}))
+        later.ask("decr", name="web")
+        self.assertIsNone(resized(later.arbiter.watchers["web"], 160.0))
+        left = replay([*memory.journal, *later.journal])
+        self.assertEqual((left.wanted["web"], dict(left.resized)), ((True, 4), {}))
+
+    def test_otherIni(self) -> None:
+        """A number that nobody has changed at run time is that of the configuration as it is now."""
+        memory = Memory(web(numprocesses=4))
+        memory.feed(Begun({"web": (True, 3)}))
+        self.assertEqual(len(memory.running), 4)
+
     def test_interrupted(self) -> None:
         """What the earlier supervisor was doing is told as interrupted."""
         memory = Memory(web())
@@ -630,6 +670,34 @@ class ReloadTests(SynchronousTestCase):
         memory.exit(6, 256)
         memory.obey()
         self.assertEqual(sorted(memory.running), [1, 2, 3])
+
+    def test_unavailable(self) -> None:
+        """With max_unavailable an old process ends first, and its successor is started then."""
+        memory = Memory(web(max_unavailable=1)).begin()
+        self.reload(memory)
+        self.assertEqual((sorted(memory.running), {id for id, _ in memory.signals}), ([1, 2, 3], {1}))
+        memory.obey()
+        self.assertEqual(sorted(memory.running), [2, 3, 4])
+        memory.advance(1.9)
+        self.assertEqual(memory.signals, [])
+        for _ in range(3):
+            memory.advance(2)
+            memory.obey()
+        self.assertEqual(sorted(memory.running), [4, 5, 6])
+        self.assertEqual(memory.answers[1]["watchers"]["web"]["started"], [1004, 1005, 1006])
+
+    def test_twoUnavailable(self) -> None:
+        """Two at a time are gone at most, and the rest stays if a successor fails; what is missing is started."""
+        memory = Memory(web(numprocesses=4, max_unavailable=2)).begin()
+        self.reload(memory)
+        memory.obey()
+        self.assertEqual(sorted(memory.running), [3, 4, 5, 6])
+        memory.exit(5, 256)
+        self.assertIn("web/1 exited 1", str(memory.answers[1]))
+        memory.obey()
+        memory.advance(20)
+        memory.obey()
+        self.assertEqual((len(memory.running), sorted(memory.running)[:2]), (4, [3, 4]))
 
     def test_oldDies(self) -> None:
         """If an old process ends meanwhile, its successor is there already and nobody else is started."""

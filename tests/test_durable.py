@@ -72,7 +72,8 @@ def lefts(draw: st.DrawFn) -> Left:
         st.builds(durable.LeftOperation, st.integers(1, 99), texts, texts), unique_by=lambda one: one.id, max_size=3))
     serial = max([0, *ids]) + draw(st.integers(1, 9))
     completed = draw(st.frozensets(texts, max_size=3))
-    return Left(workers, wanted, sockets, serial, generations, tuple(operations), completed)
+    resized = {name: ("ann", 5.0) for name in wanted if draw(st.booleans())}
+    return Left(workers, wanted, sockets, serial, generations, tuple(operations), completed, resized=resized)
 
 
 class ReplayTests(SynchronousTestCase):

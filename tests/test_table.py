@@ -29,6 +29,16 @@ STACK = {
 class AlignedTests(SynchronousTestCase):
     """Tests of L{aligned}."""
 
+    def test_resized(self) -> None:
+        """Another number of processes than the ini has is told with who wanted it, by status and plan."""
+        told = {"by": "ann (uid 1000, amp)", "ago": 5.0, "wanted": 7, "configured": 5}
+        text = show.resized(told)
+        self.assertRegex(text, r"^running 7, ini says 5 \(ann, [0-9][0-9]:[0-9][0-9]\)$")
+        web = {**STACK["watchers"][0], "resized": told}
+        self.assertIn(text, show.status({**STACK, "watchers": [web]}, show.plain, "/")[1])
+        self.assertEqual(
+            show.plan([], [{"name": "web", **told}]), ["nothing changes", f"watcher web stays as it is: {text}"])
+
     def test_columns(self) -> None:
         """Each column begins where its longest cell allows; nothing trails."""
         self.assertEqual(aligned([("a", "bb", ""), ("ccc", "d", "e")], (2, 3)), ["a    bb", "ccc  d    e"])

@@ -104,6 +104,8 @@ def status(stack: Json, paint: Paint, folder: str, only: str = "") -> list[str]:
 def _watcher(watcher: Json, paint: Paint) -> list[str]:
     state = f"{paint(safe(watcher['status']))} {watcher['active']}/{watcher['wanted']}"
     notes = [safe(watcher["problem"])] if watcher.get("problem") else []
+    if watcher.get("resized"):
+        notes.append(resized(watcher["resized"]))
     if watcher.get("waits"):
         notes.insert(0, f"waits for {safe(watcher['waits'])}")
     if watcher.get("asleep"):
@@ -111,6 +113,13 @@ def _watcher(watcher: Json, paint: Paint) -> list[str]:
     if watcher.get("restarts"):
         notes.append(_restarts(watcher["restarts"], watcher.get("last")))
     return [safe(watcher["name"]), state, "; ".join(notes)]
+
+
+def resized(told: Json) -> str:
+    """Another number of processes than the configuration has: C{running 7, ini says 5 (ann, 10:02)}."""
+    when = time.strftime("%H:%M", time.localtime(time.time() - told["ago"]))
+    who = safe(told["by"]).partition(" (")[0]
+    return f"running {told['wanted']}, ini says {told['configured']} ({who}, {when})"
 
 
 def _restarts(number: int, last: Json | None) -> str:
@@ -175,10 +184,17 @@ def _counted(changed: Json) -> str:
     return " and ".join(counts) or "unchanged"
 
 
-def plan(items: Sequence[Json]) -> list[str]:
-    """What applying a configuration would do."""
-    if not items:
-        return ["nothing changes"]
+def plan(items: Sequence[Json], tuned: Sequence[Json] = ()) -> list[str]:
+    """
+    What applying a configuration would do.
+
+    @param tuned: the watchers that have another number of processes than it says, which stays so.
+    """
+    stays = [f"watcher {safe(each['name'])} stays as it is: {resized(each)}" for each in tuned]
+    return (_items(items) or ["nothing changes"]) + stays
+
+
+def _items(items: Sequence[Json]) -> list[str]:
     words = {
         "add": "is added", "remove": "is stopped and removed", "now": "changes at once, no process is touched",
         "reload": "is reloaded, process by process", "replace": "is bound anew", "restart": "needs a new supervisor"}

@@ -20,6 +20,7 @@ from ..model.streams import Stream
 from .arbiter import Arbiter
 from .past import Death
 from .readiness import handed
+from .tuning import resized
 from .watcher import Watcher
 
 MASK = "***"
@@ -71,7 +72,7 @@ def watcherDetail(watcher: Watcher, now: float) -> dict[str, Any]:
     """One watcher on a status page."""
     return {
         "name": watcher.name, "status": watcher.status, "wanted": watcher.seats.wanted,
-        "configured": watcher.spec.numprocesses, "active": watcher.seats.active(),
+        "configured": watcher.spec.numprocesses, "resized": resized(watcher, now), "active": watcher.seats.active(),
         "restarts": watcher.past.restarts, "problem": watcher.past.problem or watcher.past.stale,
         "asleep": watcher.demand.asleep, "generation": watcher.seats.generation, "last": _death(watcher.past.last, now),
         "workers": [

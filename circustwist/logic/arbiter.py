@@ -47,7 +47,7 @@ from .machine import resume
 from .operations import Operation
 from .schedule import GATED, Schedule
 from .seats import joined
-from .tuning import Tuning
+from .tuning import Tuning, sizes
 from .watcher import Watcher
 from .worker import Ending, Worker, adoptedWorker
 
@@ -175,6 +175,10 @@ class Arbiter(Schedule):
         starting, stopping = [], []
         for watcher in self.watchers.values():
             running, wanted = input.wanted.get(watcher.name, (watcher.spec.autostart, watcher.spec.numprocesses))
+            watcher.past.resized = input.resized.get(watcher.name)
+            if watcher.past.resized is None:
+                wanted = watcher.spec.numprocesses
+            watcher.past.stale = watcher.seats.behind(input.generations.get(watcher.name, 0))
             if watcher.seats.workers or (watcher.name in input.wanted and running and not wanted):
                 resume(watcher)
             watcher.seats.wanted = wanted if watcher.spec.cmd else 0
@@ -221,7 +225,7 @@ class Arbiter(Schedule):
         change.files = input.stack
         change.plan = compare(self.stack, applied(input.stack, self.tuning.over(input.stack)))
         if change.operation.command == "plan":
-            change.operation.info.update(change.plan.json())
+            change.operation.info.update(change.plan.json(), tuned=sizes(self.watchers.values(), change.plan, now))
             return self._abandon(change, "", now)
         return (change.sockets(change.plan),)
 

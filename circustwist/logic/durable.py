@@ -79,6 +79,7 @@ class Left:
     @ivar completed: the watchers that ended by themselves with success.
     @ivar tuned: what was changed at run time, by lower-case name.
     @ivar hooked: what hooks have changed in the environment of processes, by watcher; None is removed.
+    @ivar resized: who gave a watcher another number of processes than the configuration does, and when.
     """
 
     workers: tuple[LeftWorker, ...] = ()
@@ -90,6 +91,7 @@ class Left:
     completed: frozenset[str] = frozenset()
     tuned: Mapping[str, Tuned] = attrs.field(factory=dict, hash=False)
     hooked: Mapping[str, Mapping[str, str | None]] = attrs.field(factory=dict, hash=False)
+    resized: Mapping[str, tuple[str, float]] = attrs.field(factory=dict, hash=False)
 
     def __bool__(self) -> bool:
         """Whether there are workers to look for."""
@@ -119,9 +121,14 @@ def gone(id: int) -> Entry:
     return {"kind": "gone", "id": id}
 
 
-def wanted(watcher: str, running: bool, numprocesses: int) -> Entry:
-    """Somebody started, stopped or resized a watcher."""
-    return {"kind": "wanted", "watcher": watcher, "running": running, "numprocesses": numprocesses}
+def wanted(watcher: str, running: bool, numprocesses: int, resized: tuple[str, float] | None = None) -> Entry:
+    """
+    Somebody started, stopped or resized a watcher.
+
+    @param resized: who gave it a number of processes that the configuration does not, and when; None if it does.
+    """
+    entry = {"kind": "wanted", "watcher": watcher, "running": running, "numprocesses": numprocesses}
+    return entry if resized is None else {**entry, "by": resized[0], "at": resized[1]}
 
 
 def completed(watcher: str) -> Entry:
@@ -173,7 +180,7 @@ def snapshot(left: Left) -> list[Entry]:
     """The fewest entries of which L{replay} makes this again."""
     entries = [serial(left.nextId)]
     entries += [reloaded(watcher, generation) for watcher, generation in left.generations.items()]
-    entries += [wanted(watcher, *state) for watcher, state in left.wanted.items()]
+    entries += [wanted(watcher, *state, left.resized.get(watcher)) for watcher, state in left.wanted.items()]
     entries += [completed(watcher) for watcher in sorted(left.completed)]
     entries += [tuned(name, change) for name, change in left.tuned.items()]
     entries += [hooked(name, env) for name, env in left.hooked.items()]
@@ -245,6 +252,7 @@ class _Replay:
         self.completed: set[str] = set()
         self.tuned: dict[str, Tuned] = {}
         self.hooked: dict[str, dict[str, str | None]] = {}
+        self.resized: dict[str, tuple[str, float]] = {}
         self.nextId = 1
 
     def take(self, entry: Mapping[str, Any]) -> None:
@@ -260,7 +268,7 @@ class _Replay:
         """What it adds up to."""
         return Left(
             tuple(self.workers.values()), self.wanted, self.sockets, self.nextId, self.generations,
-            tuple(self.operations.values()), frozenset(self.completed), self.tuned, self.hooked)
+            tuple(self.operations.values()), frozenset(self.completed), self.tuned, self.hooked, self.resized)
 
     def _intent(self, entry: Mapping[str, Any]) -> None:
         names = Names(
@@ -296,7 +304,11 @@ class _Replay:
         watcher, running = _name(entry["watcher"]), entry["running"]
         if not isinstance(running, bool) or (watcher not in self.wanted and len(self.wanted) >= MOST):
             raise _Nonsense
+        resized = (_name(entry["by"]), _seconds(entry["at"])) if "by" in entry else None
         self.wanted[watcher] = running, _whole(entry["numprocesses"], 0, MOST)
+        self.resized.pop(watcher, None)
+        if resized is not None:
+            self.resized[watcher] = resized
         if running:
             self.completed.discard(watcher)
 

@@ -37,6 +37,7 @@ class Past:
     @ivar stale: why the code on disk is not what runs, since a reload failed; empty if none did.
     @ivar completed: whether all processes that ended for good did so with success; None if none has ended for good
         since the watcher was started.
+    @ivar resized: who gave it a number of processes that the configuration does not, and when; None if it does.
     @ivar ends: the times of unplanned ends that C{start_limit_burst} counts.
     """
 
@@ -45,4 +46,5 @@ class Past:
     problem: str = ""
     stale: str = ""
     completed: bool | None = None
+    resized: tuple[str, float] | None = None
     ends: list[float] = attrs.field(factory=list)

@@ -31,6 +31,7 @@ class Reload:
     @ivar seats: whose.
     @ivar by: who asked for it.
     @ivar olds: the ids still to be replaced, oldest first.
+    @ivar going: the ids of those who end before their successors are started.
     @ivar coming: for each successor that is not proved yet, whom it replaces.
     @ivar proved: for each successor that waits until all are proved, whom it replaces.
     @ivar total: how many are to be replaced.
@@ -43,6 +44,7 @@ class Reload:
     by: str
     olds: deque[int]
     total: int
+    going: set[int] = attrs.field(factory=set)
     coming: dict[int, int] = attrs.field(factory=dict)
     proved: dict[int, int] = attrs.field(factory=dict)
     replaced: int = 0
@@ -52,7 +54,7 @@ class Reload:
     @property
     def over(self) -> bool:
         """Whether nothing is left to be done."""
-        return not self.olds and not self.coming
+        return not self.olds and not self.going and not self.coming
 
     def concerns(self, worker: Worker) -> bool:
         """Whether it is a successor without a seat."""
@@ -67,18 +69,36 @@ class Reload:
         return None
 
     def advance(self, now: float) -> Effects:
-        """Start successors, as many at a time as C{max_surge} allows."""
-        surge = self.seats.spec.max_surge
+        """Start successors, as many at a time as C{max_surge} and C{max_unavailable} allow."""
+        spec = self.seats.spec
+        limit = max(spec.max_surge, spec.max_unavailable) if spec.max_surge else len(self.seats.seats)
         effects: list[Effects] = []
-        while self.olds and (not surge or len(self.coming) < surge):
+        while self.olds and len(self.coming) + len(self.going) < limit:
             old = self.seats.workers.get(self.olds.popleft())
             if old is None or self.seats.seatOf(old) is None:
                 self.total -= 1
-                continue
-            new, some = self.seats.succeed(old, now)
-            self.coming[new.names.id] = old.names.id
-            effects.append(some)
+            elif self._missing() < spec.max_unavailable:
+                self.going.add(old.names.id)
+                effects.append(self.seats.retire(old, now, self.seats.ending(self.by)))
+            else:
+                effects.append(self._succeed(old, now))
         return joined(effects)
+
+    def _missing(self) -> int:
+        """How many have ended, or are about to, before anybody has taken their place."""
+        return len(self.going) + sum(old not in self.seats.workers for old in self.coming.values())
+
+    def _succeed(self, old: Worker, now: float) -> Effects:
+        new, effects = self.seats.succeed(old, now)
+        self.coming[new.names.id] = old.names.id
+        return effects
+
+    def left(self, worker: Worker, now: float) -> Effects:
+        """Somebody has ended; if it had to before its successor could be started, that is started now."""
+        if worker.names.id not in self.going:
+            return NOTHING
+        self.going.discard(worker.names.id)
+        return self._succeed(worker, now)
 
     def ready(self, worker: Worker, now: float) -> Effects:
         """A successor does its work; now it has to go on for C{min_ready}."""
@@ -112,6 +132,7 @@ class Reload:
         unseated = [*self.coming, *self.proved]
         effects: list[Effects] = [self.forget()]
         self.coming.clear()
+        self.going.clear()
         self.proved.clear()
         for id in unseated:
             worker = self.seats.workers.get(id)

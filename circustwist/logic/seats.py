@@ -135,6 +135,19 @@ class Seats:
         """Whether the last reload replaced anyone."""
         return any(w.alive and w.names.generation == self.generation for w in self.workers.values())
 
+    def behind(self, generation: int) -> str:
+        """
+        Go on counting reloads where an earlier supervisor was.
+
+        @return: what is so if not everyone is of the last one; empty if everyone is.
+        """
+        self.generation = generation
+        old = sum(w.names.generation < generation for w in self.workers.values())
+        if not old:
+            return ""
+        return (f"the last reload did not replace {old} of {len(self.workers)} processes; a process that ends now is "
+                "replaced by what is on disk")
+
     def active(self) -> int:
         """How many do their work."""
         return sum(worker.state == "ready" for worker in self.workers.values())

@@ -8,18 +8,19 @@ one, or everything, one after the other.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from ..model.effects import Effects, ReadStack, Record
-from ..model.plan import compare
+from ..model.plan import Plan, compare
 from ..model.stack import Stack
 from ..model.tuned import Tuned, applied, kept
 from . import durable
 from .change import Change
 from .seats import joined
+from .watcher import Watcher
 
 if TYPE_CHECKING:
     from .arbiter import Arbiter
@@ -111,3 +112,17 @@ class Tuning:
         return any(change.tuned is None and change.operation.command != "plan" for change in self.waiting)
 
 
+def resized(watcher: Watcher, now: float) -> dict[str, Any] | None:
+    """Who gave a watcher a number of processes that the configuration does not, and how long ago."""
+    if watcher.past.resized is None:
+        return None
+    by, at = watcher.past.resized
+    return {
+        "by": by, "ago": round(now - at, 3), "wanted": watcher.seats.wanted, "configured": watcher.spec.numprocesses}
+
+
+def sizes(watchers: Iterable[Watcher], plan: Plan, now: float) -> list[dict[str, Any]]:
+    """The watchers that keep another number of processes than a new configuration says."""
+    changed = {item.name for item in plan.items for change in item.changes if change.option == "numprocesses"}
+    found = [(watcher.name, resized(watcher, now)) for watcher in watchers if watcher.name not in changed]
+    return [{"name": name, **told} for name, told in found if told is not None and plan.new.watcher(name) is not None]

@@ -81,7 +81,7 @@ class Watcher:
 
     def wish(self, running: bool) -> Record:
         """What should be, for the journal."""
-        return Record(durable.wanted(self.name, running, self.seats.wanted))
+        return Record(durable.wanted(self.name, running, self.seats.wanted, self.past.resized))
 
     def start(self, now: float, by: str) -> Effects:
         """Run, or fill up what is missing; or wait to be needed."""
@@ -120,6 +120,7 @@ class Watcher:
     def resize(self, now: float, wanted: int, by: str) -> Effects:
         """Run another number of processes, now or at the next start."""
         self.seats.wanted = wanted
+        self.past.resized = (by, now) if wanted != self.spec.numprocesses else None
         return (self.wish(self.running or self.demand.asleep), *self.inputs.resize(now, by),
                 *self.keepSeats(), *self.settle(now))
 
@@ -252,6 +253,7 @@ class Watcher:
             effects += self._died(worker, seat, now, status)
         effects += killing.gone(self, worker, now, status)
         how = f"{restart.reason(status, end.cause)} after {worker.lived(now):.1f} s{said}"
+        effects += self.reloading.left(worker, now) if self.reloading else NOTHING
         effects += self.successorFailed(worker, how, now)
         self.detour.leaving.pop(worker.names.id, None)
         return effects + (self.keepSeats() if seat is None else NOTHING)

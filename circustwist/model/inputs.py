@@ -145,12 +145,16 @@ class Begun:
     @ivar interrupted: what it was doing: id, command and asker of each operation.
     @ivar completed: the watchers that had ended by themselves with success.
     @ivar hooked: what hooks had changed in the environment of each watcher's processes.
+    @ivar resized: who gave a watcher another number of processes than the configuration does, and when.
+    @ivar generations: how many reloads each watcher had seen.
     """
 
     wanted: Mapping[str, tuple[bool, int]] = attrs.field(factory=dict, hash=False)
     interrupted: tuple[tuple[int, str, str], ...] = ()
     completed: frozenset[str] = frozenset()
     hooked: Mapping[str, Mapping[str, str | None]] = attrs.field(factory=dict, hash=False)
+    resized: Mapping[str, tuple[str, float]] = attrs.field(factory=dict, hash=False)
+    generations: Mapping[str, int] = attrs.field(factory=dict, hash=False)
 
 
 @attrs.frozen

@@ -179,6 +179,9 @@ class Watcher:
     max_surge: int = _option(
         values.surge, 1, "How many new processes a reload starts at a time; all keeps every old one until all new "
         "ones have proved themselves.", live="now", example="all")
+    max_unavailable: int = _option(
+        values.natural, 0, "How many old processes a reload may end before their successors are started, so that there "
+        "are fewer for a while; 0 is none.", live="now", example="1")
     priority: int = _option(
         values.whole, 0, "Watchers of higher priority start first and stop last.", live="now", example="10")
     depends_on: tuple[str, ...] = _option(

@@ -191,7 +191,8 @@ class MemoryStack(MemoryWorld):
         @param completed: watchers that an earlier supervisor had seen end with success.
         @param wanted: for each watcher that it left: whether it should run, and with how many processes.
         """
-        self.feed(Begun(wanted, completed=frozenset(completed)))
+        resized = dict.fromkeys(wanted, ("ann", self.now))
+        self.feed(Begun(wanted, completed=frozenset(completed), resized=resized))
         return self
 
     def spawned(self, worker: int | str) -> None:

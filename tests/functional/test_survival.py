@@ -170,3 +170,47 @@ class KillTests(SurvivalCase):
             self.assertEqual(sorted(map(len, self.everyone(site).values())), [4, 6])
         pids = site.strays()
         self.assertEqual((site.stop(), [pid for pid in pids if alive(pid)]), (0, []))
+
+
+class StateTests(StackCase):
+    """What was done at run time."""
+
+    INI = "[circus]\nname = state-{pid}\n[watcher:many]\ncmd = sleep 100000\nnumprocesses = 2\nmin_ready = 0.1\n"
+
+    def test_resized(self) -> None:
+        """Another number of processes survives an upgrade and C{kill -9}, but not a stop."""
+        daemon = self.run_(self.INI.format(pid=os.getpid()))
+        daemon.call("incr", name="many", nb=3, waiting=True)
+        daemon.call("upgrade")
+        daemon.wait("adopted")
+        self.told(daemon)
+        daemon.kill()
+        daemon.start().wait("adopted")
+        self.told(daemon)
+        daemon.stop()
+        daemon.start().wait("many 2/2")
+        self.assertNotIn("ini says", daemon.cli("status").stdout)
+
+    def told(self, daemon: Daemon) -> None:
+        """Status and plan say so."""
+        for command in "status", "plan":
+            self.assertRegex(daemon.cli(command).stdout, r"running 5, ini says 2 \(.+, [0-9][0-9]:[0-9][0-9]\)")
+
+    def test_mixed(self) -> None:
+        """A reload that was cut short is told until the next good one."""
+        daemon = self.run_(self.INI.format(pid=os.getpid()))
+        old = daemon.pids("many")
+        daemon.ini.write_text(self.INI.format(pid=os.getpid()).replace("0.1", "60"))
+        daemon.call("reloadconfig", waiting=True)
+        with Control(daemon.where) as control:
+            events = control.events(["watcher.many.spawn"])
+            daemon.call("reload", name="many")
+            next(events)
+        daemon.kill()
+        daemon.start().wait("adopted")
+        self.assertIn("the last reload did not replace 2 of ", daemon.detail("many")["problem"])
+        self.assertLessEqual(set(old), set(daemon.pids("many")))
+        daemon.ini.write_text(self.INI.format(pid=os.getpid()))
+        daemon.call("reloadconfig", waiting=True)
+        daemon.call("reload", name="many", waiting=True)
+        self.assertEqual(daemon.detail("many")["problem"], "")
