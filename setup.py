@@ -39,7 +39,10 @@ setup(
             "hypothesis>=6.100", "circus>=0.19,<0.20", "chaussette>=1.3", "gunicorn>=25", "uvicorn>=0.30",
             "setuptools>=77", "pytest>=8",
         ],
-        "webstack": ["django>=5", "chaussette>=1.3", "gunicorn>=25", "uvicorn>=0.30", "pyuwsgi>=2.0.30"],
+        "webstack": [
+            "django>=5", "flask>=3", "fastapi>=0.110", "chaussette>=1.3", "gunicorn>=25", "uvicorn>=0.30",
+            "pyuwsgi>=2.0.30",
+        ],
         "lint": ["ruff>=0.17,<0.18", "mypy>=2.4,<3", "mypy-zope>=1.0.17,<2", "types-psutil>=7,<8", "twine>=6",
                  "check-wheel-contents>=0.6"],
         "docs": ["sphinx>=8,<10", "furo>=2025.9", "pydoctor>=25.10", "click-man>=0.5"],

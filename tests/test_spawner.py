@@ -252,6 +252,14 @@ class LifeTests(SpawnerTestCase):
         self.assertEqual(lines, [f"{name} found beside twistd: {sys.executable}"])
 
 
+    @inlineCallbacks
+    def test_venv(self) -> Any:
+        """A Python that only we could find knows in which virtual environment it is."""
+        name = os.path.basename(sys.executable)
+        said = yield self.output(name, "-c", "import sys; print(sys.prefix)", env={})
+        self.assertEqual(said.strip(), sys.prefix)
+
+
 class SurroundingsTests(SpawnerTestCase):
     """What a process finds itself in."""
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 
+import attrs
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -128,7 +129,7 @@ class Spawner:
     def spawn(self, protocol: IWorkerProtocol, launch: Launch, childFDs: Mapping[int, int]) -> None:
         self.start()
         try:
-            path = self._find(launch)
+            path, launch = self._find(launch)
             if launch.road == "direct":
                 process = self._direct(protocol, launch, path, childFDs)
                 self._tell(lambda: protocol.spawned(process))
@@ -161,10 +162,11 @@ class Spawner:
 
     # Starting
 
-    def _find(self, launch: Launch) -> str:
+    def _find(self, launch: Launch) -> tuple[str, Launch]:
+        """The program's path; who could not find it by its own PATH is told the path, as Python in a venv needs."""
         program = launch.argv[0] if launch.argv else ""
         if "/" in program:
-            return program
+            return program, launch
         key = (program, launch.env.get("PATH"), launch.cwd)
         found = self._found.get(key) or programs.find(*key)
         # Forgotten in the next turn, so that what is installed later is found.
@@ -173,7 +175,7 @@ class Spawner:
         if found.where and str(found) not in self._told:
             self._told.add(str(found))
             self.log.info("{program} {found}", program=program, found=found)
-        return found.path
+        return found.path, attrs.evolve(launch, argv=(found.path, *launch.argv[1:])) if found.where else launch
 
     def _direct(
         self, protocol: IWorkerProtocol, launch: Launch, path: str, childFDs: Mapping[int, int]
