@@ -160,6 +160,23 @@ class FeedTests(SynchronousTestCase):
         self.feed.close()
         self.assertEqual(self.steering.observers, [])
 
+    def test_discreet(self) -> None:
+        """A viewer is not told what a worker wrote before it ended; an operator is."""
+        self.steering.status = stack(problem="reload failed: web/3 exited 1 after 0.2 s: canary\nmore")
+        request = Request()
+        viewer = Viewer(request, Who("anybody", "viewer"), self.feed.greet)
+        viewer.begin()
+        self.feed.join(viewer)
+        ((_, hello),) = request.messages()
+        self.assertEqual(hello["watchers"]["web"]["problem"], "reload failed: web/3 exited 1 after 0.2 s")
+        _, other = self.viewer()
+        self.assertIn("canary", str(other.messages()))
+        self.steering.status = stack(problem="killed by SIGKILL after 11.0 s: canary")
+        self.steering.happen(1)
+        self.clock.advance(GATHER)
+        self.assertNotIn("canary", str(request.messages()))
+        self.assertIn("canary", str(other.messages()))
+
     def test_nobody(self) -> None:
         """Without a browser nothing is listened to, asked or timed."""
         self.assertEqual((self.steering.listeners, self.clock.getDelayedCalls()), ([], []))

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from ..model.events import Occurrence
 from ..model.inputs import Who
 from ..model.samples import Sample
+from .discretion import fitting
 from .measure import Row, flat, rows
 from .state import Json, difference, picture
 from .stream import HEARTBEAT, Viewer, message
@@ -121,9 +122,9 @@ class Feed:
 
     def _tell(self, found: Json, viewer: Viewer) -> None:
         events = [each.json() for each in self._steering.past(0)[-RECENT:]]
-        viewer.send(message("hello", {
-            **self._about(), "you": {"name": viewer.who.name, "role": viewer.who.role}, "now": self._seconds(),
-            **found, "events": events}))
+        you = {"name": viewer.who.name, "role": viewer.who.role}
+        told = fitting({**found, "events": events}, viewer.who.role)
+        viewer.send(message("hello", {**self._about(), "you": you, "now": self._seconds(), **told}))
         if self._last is not None:
             viewer.send(message("sample", flat(self._last, self._numbers, {})))
 
@@ -166,9 +167,12 @@ class Feed:
         self._last = sample
 
     def _everybody(self, kind: str, value: object) -> None:
-        data = message(kind, value)
+        made: dict[str, bytes] = {}
         for viewer in list(self.viewers):
-            viewer.send(data)
+            role = viewer.who.role
+            if role not in made:
+                made[role] = message(kind, value if kind == "sample" else fitting(value, role))
+            viewer.send(made[role])
 
     def _wrong(self, failure: Any) -> None:
         self._log.failure("the console cannot be told what is new", failure)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import auth, table
 from .assets import Assets
+from .discretion import discreet
 from .site import Refused, later
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Pages:
 
         async def look() -> bytes:
             found = await self._steering.ask("status", {"detail": True}, auth.NOBODY)
-            return made(found["stack"]).encode("utf-8", "replace")
+            return made(discreet(found["stack"])).encode("utf-8", "replace")
 
         return later(request, look())
 

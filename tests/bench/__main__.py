@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .asking import ask
 from .clients import answers, statistics
+from .console import console
 from .drills import deploys, kills, others, upgrades
 from .life import captured, many, respawn, start, stop
 from .peers import peers
@@ -20,7 +21,7 @@ from .spawning import blocked
 DRILLS: dict[str, Callable[[], list[Row]]] = {each.__name__: each for each in (deploys, upgrades, kills)}
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     each.__name__: each
-    for each in (start, respawn, many, stop, captured, blocked, ask, answers, statistics, idle, memory)
+    for each in (start, respawn, many, stop, captured, blocked, ask, answers, statistics, idle, memory, console)
 }
 
 

@@ -53,6 +53,11 @@ class Browser:
             "unhandledPromptBehavior": "ignore"}}})
         self._base += f"/session/{found['sessionId']}"
 
+    @property
+    def pid(self) -> int:
+        """The process of which all of the browser's are descendants."""
+        return self._driver.pid
+
     def _port(self) -> int:
         assert self._driver.stdout is not None
         for line in self._driver.stdout:

@@ -76,9 +76,10 @@ const RIGHT = 8;
 /** A chart with axes. */
 export class Chart {
   /**
-   * @param {{title: string, format: (v: number) => string, base?: number, height?: number}} options
+   * @param {{title: string, format: (v: number) => string, base?: number, height?: number, whole?: boolean}} options
    */
-  constructor({ title, format, base = 10, height = 160 }) {
+  constructor({ title, format, base = 10, height = 160, whole = false }) {
+    this.whole = whole;
     this.title = title;
     this.format = format;
     this.base = base;
@@ -133,7 +134,7 @@ export class Chart {
     const width = Math.max(200, this.node.clientWidth || 400);
     const context = sized(this.canvas, width, this.height);
     const every = this.series.flatMap((one) => one.values.filter((v) => !Number.isNaN(v)));
-    const ticks = steps(Math.max(0, ...every), 3, this.base);
+    const ticks = steps(Math.max(this.whole ? 3 : 0, ...every), 3, this.base);
     const most = ticks.at(-1) || 1;
     const from = this.times[0] ?? 0;
     const to = this.times.at(-1) ?? 1;

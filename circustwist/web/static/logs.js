@@ -32,6 +32,7 @@ export function coloured(said) {
 }
 
 const LEVELS = [['', 'All levels'], ['error', 'Errors'], ['warning', 'Warnings and errors']];
+const PLAIN = /\x1b\[[0-9;:]*m/g;
 const ERROR = /\b(error|exception|traceback|critical|fatal|panic|emerg|alert)\b/i;
 const WARNING = /\b(warn(ing)?)\b/i;
 
@@ -41,6 +42,7 @@ export class Logs {
     this.lines = [];
     this.held = [];
     this.missed = 0;
+    this.widest = 6;
     const change = (key) => (event) => app.replace('logs', { ...app.query, [key]: event.target.value });
     this.of = h('select', { 'aria-label': 'Whose lines', onchange: change('of') });
     this.output = h('select', { 'aria-label': 'Output', onchange: change('stream') },
@@ -58,7 +60,7 @@ export class Logs {
     this.node = h('div.view.full', {}, h('section.logs', {},
       h('div.bar', {}, h('h2', {}, 'Logs'), this.of, this.output, this.level, this.search, h('label.check', {}, this.regex, 'Regex'), h('label.check', {}, this.wrap, 'Wrap'),
         this.pause, h('button', { type: 'button', onclick: () => { this.lines = []; this.redraw(); } }, 'Clear'),
-        h('button', { type: 'button', onclick: () => save('lines.log', this.matching().map((line) => `${line.time ? new Date(line.time * 1000).toISOString() : ''} ${line.who} ${line.text}`).join('\n')) }, 'Save'), this.says),
+        h('button', { type: 'button', onclick: () => save('lines.log', this.matching().map((line) => `${line.time ? new Date(line.time * 1000).toISOString() : ''} ${line.who} ${line.plain}`).join('\n')) }, 'Save'), this.says),
       this.list));
     app.stream.onlog = (message) => this.took(message);
   }
@@ -74,7 +76,13 @@ export class Logs {
     if (message.first) this.lines = [];
     this.problem = message.problem || '';
     if (message.missed) this.missed += message.missed;
-    const fresh = message.lines.map(([time, watcher, wid, output, said]) => ({ time, watcher, wid, output, text: said, who: watcher ? `${watcher}${wid ? `/${wid}` : ''}` : 'supervisor' }));
+    const fresh = message.lines.map(([time, watcher, wid, output, said]) => {
+      const plain = said.replace(PLAIN, '');
+      const level = ERROR.test(plain) ? 'error' : WARNING.test(plain) ? 'warning' : output === 2 ? 'stderr' : '';
+      return { time, output, text: said, plain, level, who: watcher ? `${watcher}${wid ? `/${wid}` : ''}` : 'supervisor' };
+    });
+    const widest = Math.min(24, Math.max(this.widest, ...fresh.map((line) => line.who.length)));
+    if (widest !== this.widest) { this.widest = widest; this.list.style.setProperty('--who', `${widest}ch`); }
     if (this.paused) { this.held.push(...fresh); this.held.splice(0, Math.max(0, this.held.length - MOST)); return this.tell(); }
     this.add(fresh, message.first);
   }
@@ -98,8 +106,7 @@ export class Logs {
   }
 
   row(line) {
-    const level = line.output === 2 || ERROR.test(line.text) ? (ERROR.test(line.text) ? 'error' : 'stderr') : WARNING.test(line.text) ? 'warning' : '';
-    return h('div.line', { 'data-level': level || null }, h('time', {}, line.time ? clock(line.time, true) : ''),
+    return h('div.line', { 'data-level': line.level || null }, h('time', {}, line.time ? clock(line.time, true) : ''),
       h('span.who', { class: `k${this.hue(line.who)}` }, line.who), h('span.text', {}, coloured(line.text)));
   }
 
@@ -112,16 +119,16 @@ export class Logs {
     if (q && query.regex) {
       try {
         const pattern = new RegExp(q, 'i');
-        test = (line) => pattern.test(line.text);
+        test = (line) => pattern.test(line.plain);
       } catch {
         this.search.setAttribute('aria-invalid', 'true');
       }
     } else if (q) {
       const wanted = q.toLowerCase();
-      test = (line) => line.text.toLowerCase().includes(wanted) || line.who.includes(wanted);
+      test = (line) => line.plain.toLowerCase().includes(wanted) || line.who.toLowerCase().includes(wanted);
     }
     const level = query.level;
-    return (line) => test(line) && (!level || ERROR.test(line.text) || (level === 'warning' && (WARNING.test(line.text) || line.output === 2)));
+    return (line) => test(line) && (!level || line.level === 'error' || (level === 'warning' && line.level === 'warning'));
   }
 
   matching() {

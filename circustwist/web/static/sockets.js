@@ -7,8 +7,11 @@ import { marks, Past, recent, RANGES } from './charting.js';
 import { Table } from './table.js';
 
 const METHODS = {
-  '': 'not counted on this kernel',
+  '': 'Connections cannot be counted here.',
+  counted: 'The kernel tells of every connection: the numbers are exact.',
+  seen: 'Connections are counted when they are seen; short ones may be missed.',
 };
+const LOST = 'Some were not seen: there were at least so many.';
 
 /** What the total of a socket says. */
 export function total(flow) {
@@ -74,8 +77,8 @@ export class Sockets {
     });
     this.past = new Past(store);
     this.rates = new Chart({ title: 'Connections per second', format: rate, height: 190 });
-    this.queue = new Chart({ title: 'Waiting to be accepted', format: count, height: 130 });
-    this.open = new Chart({ title: 'Open connections', format: count, height: 130 });
+    this.queue = new Chart({ title: 'Waiting to be accepted', format: count, height: 130, whole: true });
+    this.open = new Chart({ title: 'Open connections', format: count, height: 130, whole: true });
     this.title = h('h2', {}, '');
     this.method = h('p.note-line');
     this.seats = new Table({
@@ -104,8 +107,8 @@ export class Sockets {
     if (!of) return;
     const flow = store.flows.get(of) || {};
     text(this.title, `Connections to ${of}`);
-    const how = flow.method ? `Counted by ${flow.method}${flow.exact ? '.' : '; it is at least that many.'}` : store.daemon ? `Connections are ${METHODS['']}.` : '';
-    text(this.method, how);
+    const how = METHODS[flow.method ?? ''] || `Counted: ${flow.method}.`;
+    text(this.method, !store.daemon ? '' : flow.method === 'counted' && !flow.exact ? LOST : how);
     this.range.draw();
     const [times, rates, queues, opens] = this.values(of);
     const holders = store.sockets.get(of).watchers || [];

@@ -90,6 +90,7 @@ export class Watcher {
     this.range.draw();
     const rows = Object.entries(watcher.workers).map(([id, [wid, pid, state, since, generation, said]]) => ({ id, wid, pid, state, since, generation, said }));
     this.charts(watcher, rows);
+    this.table.node.classList.toggle('silent', rows.every((row) => !row.said));
     const filter = this.app.filter.toLowerCase();
     this.table.update(rows.filter((row) => `${this.name}/${row.wid} ${row.pid} ${row.state} ${row.said}`.toLowerCase().includes(filter)));
     this.events();
