@@ -33,7 +33,7 @@ from .logic.schedule import Serial
 from .logic.tuning import Tuning
 from .logic.watcher import Watcher
 from .measuring import Measuring
-from .model.effects import RunHook, Upgrade
+from .model.effects import Answer, Aside, RunHook, Upgrade
 from .model.errors import WorldError
 from .model.inputs import Adopted, Begun, Ended, Noticed, Restored, Who
 from .model.launch import Group, Launch, Names
@@ -79,6 +79,7 @@ class Host:
     @ivar leaving: called just before that.
     @ivar own: what this process has in its environment and its workers must not have.
     @ivar stored: whether somebody keeps the sockets for the next supervisor.
+    @ivar reopen: opens the supervisor's own log again.
     """
 
     reactor: Any
@@ -90,6 +91,7 @@ class Host:
     leaving: Callable[[], None] = lambda: None
     own: Mapping[str, str] = attrs.field(factory=dict)
     stored: bool = False
+    reopen: Callable[[], None] = lambda: None
 
 
 class Supervisor(Service):
@@ -160,6 +162,7 @@ class Supervisor(Service):
         self.interpreter = Interpreter(requests.handle, self._world, Doorbell(host.reactor))
         steering = LocalSteering(self.interpreter, publisher, measuring.observatory, outputs.tails)
         self.faces = Faces(host.reactor, prepared, steering, lambda: arbiter.stack)
+        self.interpreter.does(Aside, self._aside)
         alarm = Alarm(host.reactor, clock, self._spawner, planner.plain, lambda name: arbiter.stack.watcher(name))
         publisher.subscribe(alarm.hear)
         self._guests = (alarm, self._hooks(clock))
@@ -267,6 +270,14 @@ class Supervisor(Service):
     def reopen(self) -> None:
         """Open every log file of the workers again."""
         self._world.outputs.reopen()
+
+    def _aside(self, effect: Aside) -> None:
+        outputs = self._world.outputs
+        paths = outputs.rotate(effect.watchers)
+        if not effect.watchers:
+            self._host.reopen()
+            outputs.reopen()
+        self.interpreter.answered(Answer(effect.call, {"files": paths} if effect.watchers else {}))
 
     # Another image
 

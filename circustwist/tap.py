@@ -269,7 +269,7 @@ class Daemon(Service):
         kernel.setSubreaper()
         host = Host(
             reactor, self._ended, files, self._screen(), options.again, options.argv(), options.leave, self._own,
-            self._manager is not None and self._manager.storing)
+            self._manager is not None and self._manager.storing, self._reopenLog)
         self._inner = Supervisor(host, self._prepared)
         # Before a daemon's parent returns to the shell, whose next command may already ask for us.
         self._inner.startService()
@@ -310,6 +310,9 @@ class Daemon(Service):
 
     def _reopen(self) -> None:
         self._inner.reopen()
+        self._reopenLog()
+
+    def _reopenLog(self) -> None:
         if self._file is not None:
             self._file.reopen()
 

@@ -12,7 +12,8 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from circustwist.system.files import CHECK_EVERY, RETRY, TELL_EVERY, FileStore, Gate, LogFile, Store, realPath
+from circustwist.system.files import CHECK_EVERY, LogFile, realPath
+from circustwist.system.stores import RETRY, TELL_EVERY, FileStore, Gate, Store
 
 
 class FileTestCase(SynchronousTestCase):

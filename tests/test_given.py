@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from circustwist.model import given as options
 from circustwist.model.errors import MessageError
 from circustwist.model.stack import Stack, Watcher
-from circustwist.model.streams import Stream
+from circustwist.model.streams import STREAMS, Stream
 from circustwist.model.tuned import Tuned, applied, kept
 
 WEB = Watcher("web", cmd="web")
@@ -48,7 +48,7 @@ class GivenTests(SynchronousTestCase):
         """Values that cannot be are refused with the option's own words."""
         self.refused("'stop_signal': '999' is not a signal of this system; e.g. TERM, SIGQUIT or 15", stop_signal=999)
         self.refused("'kill_mode': 'x' is none of mixed, control-group, process", kill_mode="x")
-        self.refused("'stdout_stream': 'Nope' is no stream; there are FileStream, StdoutStream",
+        self.refused("'stdout_stream': 'Nope' is no stream; there are " + ", ".join(STREAMS),
                      stdout_stream={"class": "Nope"})
         self.refused("'copy_path' needs copy_env = True", copy_path=True)
 

@@ -18,7 +18,7 @@ from circustwist.model.ini import Reading, read
 from circustwist.model.reading import LARGEST, Findings, scan
 from circustwist.model.settings import Settings
 from circustwist.model.stack import Watcher
-from circustwist.model.streams import Stream
+from circustwist.model.streams import STREAMS, Stream
 
 quick = settings(deadline=None, max_examples=100)
 WEB = "[watcher:web]\ncmd = run\n"
@@ -584,12 +584,18 @@ class StreamTests(IniTestCase):
 
     def test_unsupported(self) -> None:
         """Other classes are refused, and so is a stream without any."""
+        kinds = ", ".join(STREAMS) + ", and your own: module.Class"
         self.assertTold(
-            WEB + "stdout_stream.class = my.Stream\nstderr_stream = x\n",
-            "F stack.ini:3: [watcher:web] stdout_stream.class: 'my.Stream' is not supported;"
-            " supported are FileStream and StdoutStream",
-            "F stack.ini:4: [watcher:web] stderr_stream: needs stderr_stream.class or stderr_stream.filename;"
-            " supported are FileStream and StdoutStream")
+            WEB + "stdout_stream.class = MyStream\nstderr_stream = x\n",
+            f"F stack.ini:3: [watcher:web] stdout_stream.class: 'MyStream' is no stream; there are {kinds}",
+            f"F stack.ini:4: [watcher:web] stderr_stream: needs stderr_stream.class or stderr_stream.filename;"
+            f" there are {kinds}")
+
+    def test_own(self) -> None:
+        """A class of the user's own takes whatever it is given, besides what every stream has."""
+        watcher = self.one(WEB + "stdout_stream.class = my.app:Stream\nstdout_stream.colour = 7\n"
+                           "stdout_stream.rate_limit = 1MB/s\n")
+        self.assertEqual(watcher.stdout_stream, Stream("my.app:Stream", {"colour": "7", "rate_limit": "1MB/s"}))
 
 
 class EnvTests(IniTestCase):

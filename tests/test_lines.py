@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
+import time
+from types import SimpleNamespace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from circustwist.model.launch import Names
 from circustwist.model.line import shown
-from circustwist.system.lines import MAX_LINE, cut, joined, split, stamp
+from circustwist.system.lines import MAX_LINE, cut, joined, objects, split
+from circustwist.system.prefix import STAMP, Prefix
 
 chunks = st.lists(
     st.one_of(
@@ -74,16 +81,31 @@ class PrefixTests(SynchronousTestCase):
     """Tests of what stands before lines."""
 
     def test_stamp(self) -> None:
-        """The stamp is Circus's."""
-        self.assertRegex(stamp("%Y-%m-%d %H:%M:%S", 4711, 1e9), rb"\A2001-09-\d\d \d\d:\d\d:40 \[4711\] \| \Z")
-
-    def test_unknownPid(self) -> None:
-        """A worker whose pid is not known has a dash."""
-        self.assertEqual(stamp("", 0, 0.0), b" [-] | ")
+        """The stamp of a file is Circus's; a worker whose pid is not known has a dash."""
+        source: Any = SimpleNamespace(names=Names(1, "web", 2), pid=4711, output=1)
+        stamp = Prefix(STAMP, "%Y-%m-%d %H:%M:%S", lambda: 1e9)
+        self.assertRegex(stamp(source), rb"\A2001-09-\d\d \d\d:\d\d:40 \[4711\] \| \Z")
+        source.pid = 0
+        self.assertEqual(Prefix("%(watcher)s/%(wid)s %(stream)s [%(pid)s] 100%%", "", time.time)(source),
+                         b"web/2 stdout [-] 100%")
 
     def test_joined(self) -> None:
         """Every line gets the prefix and a newline, an empty one too."""
         self.assertEqual(joined(b"> ", b"a\n\n\xff\n"), b"> a\n> \n> \xff\n")
+
+
+class ObjectsTests(SynchronousTestCase):
+    """Tests of L{objects}."""
+
+    @given(st.lists(st.one_of(st.binary(), st.text().map(str.encode)).map(lambda line: line.replace(b"\n", b"")),
+                    min_size=1))
+    def test_lossless(self, lines: list[bytes]) -> None:
+        """Every line is an object from which its bytes can be made again; the whole is UTF-8."""
+        block = objects('{"wid":1,"text":', b"".join([line + b"\n" for line in lines]))
+        found = [json.loads(line) for line in block.decode().split("\n")[:-1]]
+        self.assertEqual(
+            [base64.b64decode(each["raw"]) if "raw" in each else each["text"].encode() for each in found], lines)
+        self.assertEqual({each["wid"] for each in found}, {1})
 
 
 class ShownTests(SynchronousTestCase):

@@ -14,9 +14,12 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.model.launch import Names
-from circustwist.system import sinks
-from circustwist.system.files import RETRY
-from circustwist.system.sinks import BUFFER, Console, Logged, Passed, standard
+from circustwist.model.stack import Watcher
+from circustwist.system import console
+from circustwist.system.console import BUFFER, Console
+from circustwist.system.sinks import ISink, Logged
+from circustwist.system.stores import RETRY
+from circustwist.system.streams import Streams
 
 
 @attrs.define(eq=False)
@@ -82,13 +85,15 @@ class SinkTestCase(SynchronousTestCase):
         globalLogPublisher.addObserver(self.events.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
 
-    def sink(self, fd: int | None) -> Passed | Logged:
+    def sink(self, fd: int | None) -> ISink:
         """The sink for this standard output."""
-        sink = standard(self.reactor, self.clock, fd)
-        self.addCleanup(sink.close)
-        return sink
+        streams = Streams(self.reactor, self.clock, fd)
+        streams.open(Watcher("web"), False)
+        self.addCleanup(streams.close)
+        self.streams = streams
+        return streams.of(Names(7, "web", 1), 1)
 
-    def say(self, sink: Passed | Logged, data: bytes) -> None:
+    def say(self, sink: ISink, data: bytes) -> None:
         """A worker writes this, and it is pulled."""
         os.write(self.writing, data)
         sink.pull(self.source)
@@ -102,7 +107,7 @@ class SinkTestCase(SynchronousTestCase):
 
 
 class PassedTests(SinkTestCase):
-    """Tests of L{Passed} to a pipe, a file, a socket and a terminal."""
+    """Tests of a standard output that is a pipe, a file, a socket and a terminal."""
 
     def test_prefix(self) -> None:
         """Every line says whose it is; bytes stay as they are."""
@@ -186,7 +191,7 @@ class PassedTests(SinkTestCase):
 class ConsoleTests(SinkTestCase):
     """Tests of L{Console}: a standard output that is read slowly, or no more."""
 
-    def flood(self, sink: Passed | Logged) -> int:
+    def flood(self, sink: ISink) -> int:
         """Write until nothing more is taken; how many bytes there were."""
         count = 0
         while sink.gate.ready:
@@ -227,20 +232,20 @@ class ConsoleTests(SinkTestCase):
         self.addCleanup(os.close, reader)
         sink = self.sink(writer)
         self.flood(sink)
-        self.patch(sinks, "LAST_CHANCE", 0.01)
-        sink.close()
+        self.patch(console, "LAST_CHANCE", 0.01)
+        self.streams.close()
         self.assertIn("bytes of output are lost", self.events[-1]["log_format"])
 
     def test_blocking(self) -> None:
         """A pipe that cannot be opened anew is written to in pieces that fit."""
         ours, theirs = socket.socketpair()
         self.addCleanup(theirs.close)
-        console = Console(self.reactor, self.sink(None).gate, ours.fileno())
+        out = Console(self.reactor, self.sink(None).gate, ours.fileno())
         ours.close()
-        console.write(b"x" * 5000)
+        out.write(b"x" * 5000)
         self.reactor.turn()
         self.assertEqual(len(theirs.recv(9000)), 4096)
-        console.close()
+        out.close()
         self.assertEqual(len(theirs.recv(9000)), 904)
 
 

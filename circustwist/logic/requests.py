@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ..model import values
 from ..model.commands import ROLES, TABLE, Command, complete
-from ..model.effects import NOTHING, Answer, Effects, Signal, Whom
+from ..model.effects import NOTHING, Answer, Aside, Effects, Signal, Whom
 from ..model.errors import Conflict, Denied, MessageError, NotFound, RequestError, UnknownCommand
 from ..model.events import Occurrence
 from ..model.inputs import Asked, Input, Looked, Who
@@ -228,6 +228,13 @@ class Requests:
             self.one(name)
         lines = self._about.tail(wanted, arguments["lines"])
         return (Answer(asked.call, {"lines": [line.json() for line in lines]}),)
+
+    def _rotate(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        found = [self.one(arguments["name"])] if arguments["name"] else self.arbiter.watchers.values()
+        return (Aside(asked.call, tuple(watcher.name for watcher in found)),)
+
+    def _reopenlogs(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        return (Aside(asked.call, ()),)
 
     # Changing
 

@@ -164,6 +164,9 @@ COMMANDS: tuple[Command, ...] = (
         Argument("stream", "text", "Only what was written to stdout, or to stderr.", ""),
         Argument("daemon", "boolean", "The supervisor's own log instead.", False),
     ), "operator", answer={"lines": "time, watcher, wid, pid, stream and text of each, the oldest first"}),
+    Command("rotate", "Put the log files of watchers aside now, whatever their size.", (_ANY,), "operator", answer={
+        "files": "the paths"}),
+    Command("reopenlogs", "Open every log file again, after something else has moved them.", role="operator"),
     Command("operation", "What became of an operation.", (
         Argument("id", "whole", "Its id; 0 is all of them.", 0), _WAITING,
     ), answer={"operations": "id, command, state, steps and outcome of each"}),

@@ -14,10 +14,10 @@ from .option import Option, options
 from .reading import DEFAULT, Entry, Findings, Scope, Section, shown
 from .settings import Settings
 from .stack import Socket, Watcher
-from .streams import OUTPUTS, STREAMS, FileStream
+from .streams import OUTPUTS, STREAMS, UserStream
 from .users import User
 
-_DECLARING = (Settings, Socket, Watcher, User, *STREAMS.values())
+_DECLARING = (Settings, Socket, Watcher, User, *STREAMS.values(), UserStream)
 OPTIONS: Mapping[type, Mapping[str, tuple[Option, Any]]] = {
     cls: {name: (option, default) for name, option, default in options(cls)} for cls in _DECLARING
 }
@@ -45,7 +45,8 @@ _CANDIDATES: Mapping[type, tuple[str, ...]] = {
         *OPTIONS[Watcher],
         *(f"rlimit_{name}" for name in RLIMITS),
         *(f"hooks.{name}" for name in POINTS),
-        *(f"{output}.{name}" for output in OUTPUTS for name in ("class", *OPTIONS[FileStream])),
+        *(f"{output}.{name}" for output in OUTPUTS
+          for name in ("class", *dict.fromkeys(name for cls in STREAMS.values() for name in OPTIONS[cls]))),
     ),
 }
 

@@ -286,10 +286,23 @@ class OpenStreams:
     spec: Watcher
 
 
+@attrs.frozen
+class Aside:
+    """
+    Put log files aside, and answer with their paths.
+
+    @ivar call: the command that is answered.
+    @ivar watchers: the names of those whose files they are; empty to only open every log file again.
+    """
+
+    call: int
+    watchers: tuple[str, ...]
+
+
 Effect: TypeAlias = (
     Spawn | Probe | Signal | Wake | Forget | Publish | Record | Answer | Quit | ReadStack | ChangeSockets | KeepSockets
     | KeepSeats | Avoid | Drain | OpenStreams | Upgrade | Measure | Watch | Unwatch | Look
-    | RunHook
+    | RunHook | Aside
 )
 Effects: TypeAlias = tuple[Effect, ...]
 NOTHING: Effects = ()

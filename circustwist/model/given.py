@@ -18,7 +18,8 @@ from .errors import MessageError
 from .hooks import POINTS, hook
 from .option import Option, options
 from .stack import Watcher
-from .streams import OUTPUTS, STREAMS, Stream
+from .streaming import CIRCUS_STREAM
+from .streams import NEED_FILE, OUTPUTS, STREAMS, Stream, declaring, isOwn
 
 OPTIONS: Mapping[str, tuple[Option, Any]] = {name: (option, default) for name, option, default in options(Watcher)}
 
@@ -195,20 +196,20 @@ def _made(output: str, kind: Any, settings: Mapping[str, Any]) -> Any:
     """
     @raise MessageError: if there is no such stream.
     """
-    kind = str(kind).removeprefix("circus.stream.").rpartition(".")[2]
-    if kind not in STREAMS:
+    kind = CIRCUS_STREAM.sub("", str(kind))
+    if kind not in STREAMS and not isOwn(kind):
         raise MessageError(f"{output!r}: {kind!r} is no stream; there are {', '.join(STREAMS)}")
-    known = {name: option for name, option, _ in options(STREAMS[kind])}
+    known = {name: option for name, option, _ in options(declaring(kind))}
     found = {}
     for name, value in settings.items():
         written = text(value)
-        if name not in known or written is None:
+        if written is None or (name not in known and not isOwn(kind)):
             raise MessageError(f"unknown key '{output}.{name}'")
         try:
-            known[name].convert(written) if written else None
+            known[name].convert(written) if written and name in known else None
         except (ValueError, OverflowError) as error:
             raise MessageError(f"'{output}.{name}': {written!r} {error}") from None
         found[name] = written
-    if kind == "FileStream" and not found.get("filename"):
+    if kind in NEED_FILE and not found.get("filename"):
         raise MessageError(f"{output!r} needs a filename")
     return Stream(kind, found)

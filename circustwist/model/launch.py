@@ -184,6 +184,8 @@ def _descriptors(watcher: Watcher, numbers: Mapping[str, int]) -> dict[int, Sour
             found[fd] = ("null", fd)
         else:
             found[fd] = ("output", fd) if stream or watcher.capture else ("inherit", fd)
+    if watcher.redirect_stderr:
+        found[2] = found[1]
     found.update({FIRST_SOCKET + n: ("socket", name) for n, name in enumerate(watcher.listen_fds)})
     if watcher.use_sockets:
         found.update({number: ("socket", name) for name, number in numbers.items()})

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from . import keys, values
+from . import framing, keys, values
 from .circus import UNUSED
 from .convert import RLIMITS
 from .hooks import POINTS
@@ -66,6 +66,9 @@ KINDS: Mapping[Any, Json] = {
     values.seconds: _or(
         rf"([0-9]+([.][0-9]*)?|[.][0-9]+)\s*{_anyCase('ms', 's', 'm', 'h', 'd')}?", type="number", minimum=0),
     values.size: _or(r"[0-9]+([.][0-9]*)?\s*([KkMmGgTt][Ii]?)?[Bb]?", type="integer", minimum=0),
+    framing.rate: _or(r"[0-9]+([.][0-9]*)?\s*([KkMmGgTt][Ii]?)?[Bb]?(/s)?", type="number", minimum=0),
+    framing.lineLength: _or(r"[0-9]+([.][0-9]*)?\s*([KkMmGgTt][Ii]?)?[Bb]?", type="integer", minimum=1, maximum=65536),
+    framing.prefix: _text(),
     values.cores: _or(r"[0-9]+([.][0-9]*)?%?", type="number", minimum=0, maximum=10_000),
     values.weight: _or("[+]?[0-9]{1,5}", type="integer", minimum=0, maximum=10_000),
     # A number would be read as a decimal one.
@@ -141,7 +144,7 @@ def _watcher() -> Json:
     for output in OUTPUTS:
         found[f"{output}.class"] = {
             "type": "string", "description": "The kind of stream.",
-            "pattern": rf"{_REPLACED}({'|'.join(STREAMS)})$", "examples": list(STREAMS)}
+            "pattern": rf"{_REPLACED}({'|'.join(STREAMS)}|\w+([.:]\w+)+)$", "examples": list(STREAMS)}
         for cls in STREAMS.values():
             found |= _of(cls, f"{output}.")
     limits = {f"rlimit_{name}": {"description": "A resource limit; getrlimit(2).", **kind(values.limit)}

@@ -255,6 +255,8 @@ class Watcher:
     capture: bool = _option(
         values.boolean, True,
         "Without a stream, read the output and pass it on; False leaves it to the supervisor's own.")
+    redirect_stderr: bool = _option(
+        values.boolean, False, "Send the standard error where the standard output goes, in the order of writing.")
     tail_bytes: int = _option(
         values.size, 256 * 1024, "Memory for the last output of the watcher, which circustwist tail shows; 0: none.",
         live="now", unit="B", example="1MB")

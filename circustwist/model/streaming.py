@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from .convert import OPTIONS, Converter
 from .reading import Entry, Scope, Section, shown
-from .streams import NO_STREAM, STREAMS, Stream
+from .streams import NEED_FILE, NO_STREAM, STREAMS, Stream, declaring, isOwn
 
-_CIRCUS_STREAM = re.compile(r"circus\.stream(\.\w+)?[.:]")
+CIRCUS_STREAM = re.compile(r"circus\.stream(\.\w+)?[.:]")
 
 
 def stream(converter: Converter, section: Section, output: str, scope: Scope) -> Stream:
@@ -21,25 +21,27 @@ def stream(converter: Converter, section: Section, output: str, scope: Scope) ->
         return NO_STREAM
     entry = given.pop("class", None) or next(iter(given.values()))
     if entry.option == f"{output}.class":
-        kind = _CIRCUS_STREAM.sub("", scope.expand(entry))
+        kind = CIRCUS_STREAM.sub("", scope.expand(entry))
     else:
         kind = "FileStream" if "filename" in given else ""
-    if kind not in STREAMS:
-        what = f"{shown(kind)} is not supported" if kind else f"needs {output}.class or {output}.filename"
-        converter.findings.fatal(entry, f"{what}; supported are {' and '.join(STREAMS)}")
+    if kind not in STREAMS and not isOwn(kind):
+        what = f"{shown(kind)} is no stream" if kind else f"needs {output}.class or {output}.filename"
+        converter.findings.fatal(entry, f"{what}; there are {', '.join(STREAMS)}, and your own: module.Class")
         return NO_STREAM
     settings = _settings(converter, kind, given, scope)
-    if kind == "FileStream" and not settings.get("filename"):
+    if kind in NEED_FILE and not settings.get("filename"):
         converter.findings.fatal(entry, f"{kind} needs {output}.filename; e.g. /var/log/web.log")
     return Stream(kind, settings)
 
 
 def _settings(converter: Converter, kind: str, given: Mapping[str, Entry], scope: Scope) -> dict[str, str]:
-    known = OPTIONS[STREAMS[kind]]
+    known = OPTIONS[declaring(kind)]
     found = {}
     for name, entry in given.items():
-        if name == "refresh_time":
+        if name == "refresh_time" and not isOwn(kind):
             converter.findings.warn(entry, "has no effect: output is passed on at once")
+        elif name not in known and isOwn(kind):
+            found[name] = scope.expand(entry)
         elif name not in known:
             meant = converter.findings.meant(name, known)
             tell = converter.findings.strict if meant else converter.findings.warn

@@ -221,6 +221,13 @@ class IOutputs(Interface):
     def flush() -> None:
         """Write what waits to be written to the standard output, as far as it is read."""
 
+    def rotate(watchers: Collection[str]) -> list[str]:
+        """
+        Put the files of some watchers aside.
+
+        @return: the paths of the files.
+        """
+
     def reopen() -> None:
         """Open every file sink again, e.g. after logrotate moved it."""
 

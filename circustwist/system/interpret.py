@@ -203,7 +203,7 @@ class Interpreter:
 
     def _spawn(self, effect: asked.Spawn) -> None:
         names = effect.names
-        mine: list[int] = []
+        mine: dict[object, int] = {}
         try:
             reserve.spare()
             launch = self._world.plan(names)
@@ -221,7 +221,7 @@ class Interpreter:
             number = errno.ENOMEM if isinstance(error, MemoryError) else 0
             self.refused(names, SpawnProblem("spawn", number, _UNFORESEEN))
         finally:
-            for fd in mine:
+            for fd in mine.values():
                 os.close(fd)
 
     def _probe(self, effect: asked.Probe) -> None:
@@ -302,7 +302,7 @@ class Interpreter:
 
         self._world.upgrade(effect).addErrback(failed)
 
-    def _source(self, names: Names, source: tuple[str, str | int], mine: list[int]) -> int:
+    def _source(self, names: Names, source: tuple[str, str | int], mine: dict[object, int]) -> int:
         """Our descriptor for one of a child's; those to be closed afterwards go into C{mine}."""
         kind, what = source
         if kind == "socket":
@@ -311,8 +311,9 @@ class Interpreter:
             return self._null
         if kind == "inherit":
             return int(what)
-        mine.append(self._world.outputs.pipe(names, int(what)))
-        return mine[-1]
+        if source not in mine:
+            mine[source] = self._world.outputs.pipe(names, int(what))
+        return mine[source]
 
     def _signal(self, effect: asked.Signal) -> None:
         process = self.processes.get(effect.id)

@@ -8,7 +8,9 @@ more than one.
 
 from __future__ import annotations
 
-from datetime import datetime
+from json.encoder import encode_basestring
+
+from ..model.line import spelled
 
 MAX_LINE = 65536
 """Bytes, without the newline, after which a line is cut."""
@@ -50,18 +52,32 @@ def split(block: bytes) -> list[bytes]:
     return block[:-1].split(b"\n")
 
 
-def joined(prefix: bytes, block: bytes) -> bytes:
-    """The lines of a block, each after the prefix."""
-    return prefix + block[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
+def joined(prefix: bytes, block: bytes, suffix: bytes = b"") -> bytes:
+    """The lines of a block, each between these."""
+    return prefix + block[:-1].replace(b"\n", suffix + b"\n" + prefix) + suffix + b"\n"
 
 
-def stamp(timeFormat: str, pid: int, now: float) -> bytes:
+_SEPARATOR = "\x7f"
+"""JSON leaves it as it is."""
+
+
+def objects(head: str, block: bytes) -> bytes:
     """
-    What stands before a line in a file, as Circus writes it: C{TIME [PID] | }.
+    A JSON object for each line of a block.
 
-    @param timeFormat: as in strftime(3).
-    @param pid: the worker's; 0 is not known.
-    @param now: seconds since the epoch, shown in local time.
+    @param head: the beginning of each, up to the text of the line.
     """
-    time = datetime.fromtimestamp(now).strftime(timeFormat)
-    return f"{time} [{pid or '-'}] | ".encode("utf-8", "surrogateescape")
+    try:
+        text = block[:-1].decode()
+    except UnicodeDecodeError:
+        text = _SEPARATOR
+    if _SEPARATOR not in text:
+        quoted = encode_basestring(text.replace("\n", _SEPARATOR))
+        return f"{head}{quoted}}}\n".replace(_SEPARATOR, '"}\n' + head + '"').encode()
+    return "".join([head + _spelled(line) + "}\n" for line in split(block)]).encode()
+
+
+def _spelled(line: bytes) -> str:
+    found = spelled(line)
+    text = encode_basestring(found["text"])
+    return f'{text},"raw":"{found["raw"]}"' if "raw" in found else text

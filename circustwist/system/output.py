@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime, IReadDescriptor
@@ -20,14 +20,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..model.launch import Names
-from ..model.line import MOST_LINES, Line, Selection
+from ..model.line import MOST_LINES, OUTPUTS, Line, Selection
 from ..model.stack import Watcher
 from . import backward, lines
 from .files import available
 from .handover import End
 from .interfaces import IOutputs
 from .sinks import ISink
-from .streams import OPTIONS, Streams
+from .streams import Streams
 from .tail import Tails
 
 Hear: TypeAlias = Callable[[Names, bytes], None]
@@ -86,7 +86,7 @@ class Pipe:
     def doRead(self) -> Failure | None:
         """Let the sink take a piece, or wait for it."""
         gate = self.sink.gate
-        if not gate.ready:
+        if not gate.ready and not self.sink.drops:
             self._reactor.removeReader(self)
             gate.waiting.add(self)
             return None
@@ -98,7 +98,7 @@ class Pipe:
     def drain(self) -> None:
         """Empty it of what is there now, as far as the sink takes it."""
         left = available(self._fd)
-        while left > 0 and self.sink.gate.ready:
+        while left > 0 and (self.sink.gate.ready or self.sink.drops):
             try:
                 left -= self.sink.pull(self)
             except BlockingIOError:
@@ -174,13 +174,14 @@ class Outputs:
         heard = watcher.ready.startswith("log:")
         (self._heard.add if heard else self._heard.discard)(watcher.name)
         self.tails.limit(watcher.name, watcher.tail_bytes)
+        before = self.streams.all()
         try:
             self.streams.open(watcher, heard)
             for pipe in self._pipes.values():
                 if pipe.names.watcher == watcher.name:
                     pipe.moved(self.streams.of(pipe.names, pipe.output))
         finally:
-            self.streams.closeUnused([pipe.sink for pipe in self._pipes.values()])
+            self.streams.closeUnused([pipe.sink for pipe in self._pipes.values()], before)
 
     def pipe(self, names: Names, fd: int) -> int:
         end, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -213,7 +214,7 @@ class Outputs:
 
     def _ofWorker(self, names: Names) -> Iterator[Pipe]:
         """A worker's pipes that are still open."""
-        return filter(None, [self._pipes.get((names.id, fd)) for fd in OPTIONS])
+        return filter(None, [self._pipes.get((names.id, fd)) for fd in OUTPUTS])
 
     def started(self, names: Names, pid: int) -> None:
         for pipe in self._ofWorker(names):
@@ -226,7 +227,7 @@ class Outputs:
         once, at its end.
         """
         found: list[bytes] = []
-        for output in OPTIONS:
+        for output in OUTPUTS:
             found = self.tails.last(names, output, TOLD, LONGEST_TOLD) or found
         return " | ".join(line.decode("utf-8", "backslashreplace").strip() for line in found)
 
@@ -272,6 +273,9 @@ class Outputs:
     def ends(self) -> tuple[End, ...]:
         """Every pipe as it is, for another image of this program."""
         return tuple(End(pipe.names, pipe.output, pipe.fileno(), pipe.rest) for pipe in self._pipes.values())
+
+    def rotate(self, watchers: Collection[str]) -> list[str]:
+        return self.streams.rotate(watchers)
 
     def reopen(self) -> None:
         self.streams.reopen()

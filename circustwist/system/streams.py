@@ -6,21 +6,35 @@ Several streams may lead into one file, which is open once.
 
 from __future__ import annotations
 
+import os
 import time
+import zlib
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from typing import Any
 
-from twisted.internet.interfaces import IReactorFDSet, IReactorTime
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.threads import deferToThreadPool
 
-from ..model import values
 from ..model.errors import Problem, WorldError
 from ..model.launch import Names
 from ..model.stack import Watcher
-from ..model.streams import Stream
-from .files import FileStore, Gate, LogFile, realPath, reason
-from .sinks import ISink, Kept, Logged, Passed, Raw, Stamped, standard
+from ..model.streams import FACILITIES, LEVELS, OUTPUTS, Common, Stream, configured
+from . import own
+from .console import Standard, standard
+from .datagrams import JOURNAL, Entries, Journal, Mailbox, Messages
+from .files import LogFile, realPath, reason
+from .limited import Drops, Limited
+from .prefix import NAMED, STAMP, Prefix
+from .rotation import Keeping, Timed
+from .sinks import ISink, Lined, Logged, Objects, Raw, Written
+from .stores import FileStore, Gate
 
-OPTIONS = {1: "stdout_stream", 2: "stderr_stream"}
-"""The option that names the stream of each output."""
+COLOURS = ("red", "green", "yellow", "blue", "magenta", "cyan", "white")
+"""Those of C{FancyStdoutStream}, the first at 1; ECMA-48, 8.3.117."""
+
+_Key = tuple[str, int]
+"""A watcher and the number of an output."""
 
 
 class Streams:
@@ -29,7 +43,7 @@ class Streams:
     """
 
     def __init__(
-        self, reactor: IReactorFDSet, clock: IReactorTime, stdout: int | None, wall: Callable[[], float] = time.time
+        self, reactor: Any, clock: IReactorTime, stdout: int | None, wall: Callable[[], float] = time.time
     ) -> None:
         """
         @param stdout: the standard output, where output goes that no stream
@@ -40,9 +54,12 @@ class Streams:
         self._clock = clock
         self._stdout = stdout
         self._wall = wall
-        self._standard: Passed | Logged | None = None
-        self._sinks: dict[tuple[str, int], ISink] = {}
+        self._standard: Standard | None = None
+        self._default: ISink | None = None
+        self._sinks: dict[_Key, ISink] = {}
         self._files: dict[str, FileStore] = {}
+        self._drops: dict[_Key, Drops] = {}
+        self._tending: set[str] = set()
 
     def open(self, watcher: Watcher, heard: bool) -> None:
         """
@@ -51,79 +68,208 @@ class Streams:
         @param heard: whether somebody must see each line on its way.
         @raise WorldError: one line, if a sink cannot be opened.
         """
-        streams = {1: watcher.stdout_stream, 2: watcher.stderr_stream}
-        made = {fd: self._sink(watcher, fd, stream, heard) for fd, stream in streams.items() if filed(stream)}
-        for fd in streams:
+        made: dict[int, ISink] = {}
+        for fd, option in enumerate(OUTPUTS, 1):
+            stream: Stream = getattr(watcher, option)
+            if stream:
+                try:
+                    made[fd] = self._made((watcher.name, fd), stream, heard)
+                except (OSError, ValueError) as error:
+                    raise self._problem(watcher, option, stream, error) from error
+        for fd in (1, 2):
             self._sinks.pop((watcher.name, fd), None)
         self._sinks.update({(watcher.name, fd): sink for fd, sink in made.items()})
 
-    def _sink(self, watcher: Watcher, fd: int, stream: Stream, heard: bool) -> ISink:
-        """
-        @raise WorldError: if its file cannot be opened.
-        """
-        path = realPath(stream.settings["filename"])
-        try:
-            store = self._store(path)
-        except OSError as error:
-            raise WorldError(str(Problem(
-                watcher.place, f"watcher:{watcher.name}", f"{OPTIONS[fd]}.filename", f"{path}: {reason(error)}"
-            ))) from error
-        store.file.maxBytes = values.size(stream.settings.get("max_bytes", "0"))
-        store.file.backups = values.natural(stream.settings.get("backup_count", "0"))
-        timeFormat = stream.settings.get("time_format")
-        if timeFormat:
-            return Stamped(store, timeFormat, self._wall)
-        return Kept(store) if heard else Raw(store)
+    def _problem(self, watcher: Watcher, option: str, stream: Stream, error: OSError | ValueError) -> WorldError:
+        text, what = str(error), "class"
+        if isinstance(error, OSError):
+            text, what = f"{realPath(stream.settings['filename'])}: {reason(error)}", "filename"
+        return WorldError(str(Problem(watcher.place, f"watcher:{watcher.name}", f"{option}.{what}", text)))
 
-    def _store(self, path: str) -> FileStore:
+    def _made(self, key: _Key, stream: Stream, heard: bool) -> ISink:
+        """
+        @raise OSError: if its file cannot be opened.
+        @raise ValueError: if it is of a class that is not there.
+        """
+        options = configured(stream)
+        make: Any = _MAKERS.get(stream.kind, Streams._own)
+        sink: ISink = make(self, key, stream, options, heard)
+        if isinstance(sink, Lined):
+            sink.longest = getattr(options, "max_line", sink.longest)
+        return self._limited(key, sink, options)
+
+    def _limited(self, key: _Key, sink: ISink, options: Common) -> ISink:
+        drops = options.on_full == "drop"
+        if not drops and not options.rate_limit:
+            return sink
+        dropped = self._drops.setdefault(key, Drops(f"{key[0]} {OUTPUTS[key[1] - 1][:6]}", self._clock.seconds))
+        return Limited(sink, drops, options.rate_limit, dropped)
+
+    # Kinds
+
+    def _file(self, key: _Key, stream: Stream, options: Any, heard: bool) -> ISink:
+        store = self._store(options)
+        template = options.prefix or (STAMP if options.time_format else "")
+        if template:
+            return Written(store, Prefix(template, options.time_format, self._wall))
+        return Written(store) if heard or "max_line" in stream.settings else Raw(store)
+
+    def _stdout_(self, key: _Key, stream: Stream, options: Any, heard: bool) -> ISink:
+        template = options.prefix or ("%(time)s " * bool(options.time_format) + NAMED)
+        return self._onStandard(template, options.time_format)
+
+    def _fancy(self, key: _Key, stream: Stream, options: Any, heard: bool) -> ISink:
+        number = COLOURS.index(options.color) if options.color else zlib.crc32(key[0].encode()) % len(COLOURS)
+        if os.environ.get("NO_COLOR"):
+            return self._onStandard(options.prefix or STAMP, options.time_format)
+        return self._onStandard(
+            f"\033[0;3{number + 1};40m" + (options.prefix or STAMP), options.time_format, b"\033[0m")
+
+    def _objects(self, key: _Key, stream: Stream, options: Any, heard: bool) -> ISink:
+        if options.filename:
+            return Objects(self._store(options), self._wall)
+        output = self._output()
+        return Objects(output.store, self._wall) if output.store is not None else Logged(output.gate)
+
+    def _syslog(self, key: _Key, stream: Stream, options: Any, heard: bool) -> ISink:
+        priority = FACILITIES.index(options.facility) * 8 + LEVELS.index(options.level)
+        prefix = Prefix(options.prefix, options.time_format, self._wall) if options.prefix else None
+        mailbox = Mailbox(self._reactor, self._clock, options.address)
+        return Messages(mailbox, priority, options.ident, prefix, self._wall)
+
+    def _journal(self, key: _Key, stream: Stream, options: Any, heard: bool) -> ISink:
+        return Entries(Journal(self._reactor, self._clock, JOURNAL), LEVELS.index(options.level), options.ident)
+
+    def _queue(self, key: _Key, stream: Stream, options: Any, heard: bool) -> ISink:
+        return own.Own(self._reactor, self._clock, f"queue of {key[0]}", own.Queue())
+
+    def _own(self, key: _Key, stream: Stream, options: Any, heard: bool) -> ISink:
+        known = {"on_full", "rate_limit"}
+        settings = {name: text for name, text in stream.settings.items() if name not in known}
+        return own.Own(self._reactor, self._clock, stream.kind, partial(own.found(stream.kind), **settings))
+
+    def _output(self) -> Standard:
+        if self._standard is None:
+            self._standard = standard(self._reactor, self._clock, self._stdout)
+        return self._standard
+
+    def _onStandard(self, template: str, timeFormat: str = "", suffix: bytes = b"") -> ISink:
+        output = self._output()
+        if output.store is None:
+            return Logged(output.gate)
+        return Written(output.store, Prefix(template, timeFormat, self._wall), suffix, output.terminal)
+
+    def _store(self, options: Any) -> FileStore:
         """The one store of a file; raises OSError if it cannot be opened."""
+        path = realPath(options.filename)
+        timed = None
+        if hasattr(options, "rotate_when"):
+            timed = Timed(options.rotate_when, options.rotate_interval, options.utc, self._wall)
         if path not in self._files:
             file = LogFile(self._clock, path)
+            file.timed = timed
             file.open()
             self._files[path] = FileStore(Gate(self._clock, path), file)
+        file = self._files[path].file
+        file.maxBytes, file.backups = options.max_bytes, options.backup_count
+        file.timed = timed
+        keeping = Keeping(options.backup_count, options.keep_age, options.keep_bytes, options.compress)
+        file.rotated = partial(self._tend, path, keeping) if keeping else _nothing
         return self._files[path]
+
+    def _tend(self, path: str, keeping: Keeping) -> None:
+        """Compress what was put aside, and remove what is not kept any longer."""
+        keeping.prune(path, self._wall())
+        if keeping.compress and path not in self._tending:
+            self._tending.add(path)
+            done = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), keeping.squeezed, path)
+            done.addCallback(partial(keeping.settle, path))
+            done.addBoth(lambda _: self._tending.discard(path))
+
+    # What they are for
 
     def of(self, names: Names, fd: int) -> ISink:
         """The sink of a worker's output."""
         found = self._sinks.get((names.watcher, fd))
         if found is not None:
             return found
-        if self._standard is None:
-            self._standard = standard(self._reactor, self._clock, self._stdout)
-        return self._standard
+        if self._default is None:
+            self._default = self._onStandard(NAMED)
+        return self._default
+
+    def queue(self, watcher: str, fd: int) -> Any:
+        """The queue of a C{QueueStream}; see L{own.Queue}."""
+        sink: Any = self._sinks[watcher, fd]
+        return sink.made.queue
+
+    def dropped(self, watcher: str) -> int:
+        """How many bytes of a watcher's output were dropped as its streams say."""
+        return sum(drops.total for (name, _), drops in self._drops.items() if name == watcher)
 
     def raw(self) -> Iterator[tuple[str, int, str]]:
         """Every output whose lines nobody sees on their way: its watcher, its number, and the path of its file."""
         for (watcher, fd), sink in self._sinks.items():
-            if isinstance(sink, Raw):
-                yield watcher, fd, sink.store.file.path
+            inner = sink.sink if isinstance(sink, Limited) else sink
+            if isinstance(inner, Raw):
+                yield watcher, fd, inner.store.file.path
 
-    def closeUnused(self, used: Collection[ISink]) -> None:
-        """Close the files that neither a stream nor one of these sinks needs."""
-        gates = {id(sink.gate) for sink in (*self._sinks.values(), *used)}
+    def closeUnused(self, used: Collection[ISink], before: Collection[ISink] = ()) -> None:
+        """
+        Close the files that neither a stream nor one of these sinks needs.
+
+        @param before: sinks to be closed too, unless they are used.
+        """
+        every = [*self._sinks.values(), *used]
+        for sink in before:
+            if sink is not self._default and not any(sink is other for other in every):
+                sink.close()
+        gates = {id(sink.gate) for sink in every}
         for path, store in list(self._files.items()):
             if id(store.gate) not in gates:
                 self._files.pop(path).close()
 
+    def all(self) -> list[ISink]:
+        """Every sink."""
+        return list(self._sinks.values())
+
     def flush(self) -> None:
-        """Write what waits to be written to the standard output, as far as it is read."""
-        if self._standard is not None:
-            self._standard.flush()
+        """Write what waits, as far as it is read."""
+        for sink in (*self._sinks.values(), *filter(None, [self._default])):
+            sink.flush()
 
     def reopen(self) -> None:
         """Open every file again."""
         for store in self._files.values():
             store.reopen()
 
+    def rotate(self, watchers: Collection[str]) -> list[str]:
+        """
+        Put the files of some watchers aside.
+
+        @return: the paths of the files.
+        """
+        gates = {id(sink.gate) for (watcher, _), sink in self._sinks.items() if watcher in watchers}
+        found = [store for store in self._files.values() if id(store.gate) in gates]
+        for store in found:
+            store.rotate()
+        return [store.file.path for store in found]
+
     def close(self) -> None:
         """Close everything."""
+        before = self.all()
         self._sinks.clear()
-        self.closeUnused(())
-        if self._standard is not None:
-            self._standard.close()
-            self._standard = None
+        self.closeUnused((), before)
+        if self._standard is not None and self._standard.store is not None:
+            self._standard.store.close()
+        self._standard = self._default = None
 
 
-def filed(stream: Stream) -> bool:
-    """Whether a stream leads into a file."""
-    return bool(stream.settings.get("filename"))
+def _nothing() -> None:
+    """Nothing becomes of files that were put aside."""
+
+
+_MAKERS: dict[str, Any] = {
+    "FileStream": Streams._file, "WatchedFileStream": Streams._file, "TimedRotatingFileStream": Streams._file,
+    "StdoutStream": Streams._stdout_, "FancyStdoutStream": Streams._fancy, "JSONStream": Streams._objects,
+    "SyslogStream": Streams._syslog, "JournalStream": Streams._journal, "QueueStream": Streams._queue,
+}

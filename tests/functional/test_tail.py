@@ -84,3 +84,37 @@ class TailTests(StackCase):
         self.assertEqual(command.stdout.readline(), b"first\n")
         Path(daemon.folder / "gate").write_text("go\n")
         self.assertEqual(command.stdout.readline(), b"second\n")
+
+
+class FileTests(StackCase):
+    """Tests of files while a supervisor runs."""
+
+    def test_rotated(self) -> None:
+        """C{rotate} puts a file aside, C{reopenlogs} follows one that was moved; both outputs are in one, in order."""
+        daemon = self.daemon("""[watcher:web]
+cmd = sh -c 'while read x < gate; do echo out $x; echo err $x >&2; done'
+redirect_stderr = True
+stdout_stream.filename = web.log
+stderr_stream.class = StdoutStream
+""")
+        os.mkfifo(daemon.folder / "gate")
+        daemon.start()
+        daemon.wait("watcher")
+        path = daemon.folder / "web.log"
+        with Control(daemon.where, TIMEOUT) as control:
+            control.call("tail", names=["web"], lines=0, follow=True)
+            lines = (line for told in control._each(TIMEOUT) for line in told["lines"])
+
+            def written(text: str) -> None:
+                (daemon.folder / "gate").write_text(text + "\n")
+                self.assertEqual([next(lines)["text"] for _ in range(2)], [f"out {text}", f"err {text}"])
+
+            written("1")
+            self.assertEqual(daemon.call("rotate", name="web")["files"], [str(path)])
+            written("2")
+            self.assertEqual(path.read_text(), "out 2\nerr 2\n")
+            path.rename(daemon.folder / "moved")
+            self.assertEqual(daemon.cli("reopenlogs").returncode, 0)
+            written("3")
+            self.assertEqual(path.read_text(), "out 3\nerr 3\n")
+        self.assertEqual(daemon.cli("tail", "--plain", "web").stdout, "out 3\nerr 3\n")
