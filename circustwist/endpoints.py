@@ -8,6 +8,7 @@ import pwd
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from .logic.requests import Steering
@@ -43,10 +44,25 @@ def open(reactor: Any, stack: Callable[[], Stack], steering: Steering) -> Endpoi
     from .control import zmq
 
     try:
-        return zmq.listen(reactor, steering, _ways(settings, lambda: stack().users))
+        opened = zmq.listen(reactor, steering, _ways(settings, lambda: stack().users))
     except WorldError as error:
         _log.error("{error}; Circus's clients cannot connect", error=str(error))
         return None
+    if settings.multicast_endpoint:
+        _discoverable(reactor, settings, opened)
+    return opened
+
+
+def _discoverable(reactor: Any, settings: Settings, opened: Endpoints) -> None:
+    """Let clients ask for the endpoint."""
+    from .control.discovery import discoverable
+
+    try:
+        port = discoverable(reactor, settings.multicast_endpoint, settings.endpoint)
+    except CannotListenError as error:
+        _log.error("[circus] multicast_endpoint: {error}", error=str(error))
+    else:
+        opened.ends.append(port.stopListening)
 
 
 def _ways(settings: Settings, users: Callable[[], Iterable[User]]) -> Any:

@@ -233,7 +233,7 @@ class Endpoints:
     """
 
     factory: ZmqFactory
-    ends: list[Callable[[], None]] = attrs.field(factory=list)
+    ends: list[Callable[[], object]] = attrs.field(factory=list)
 
     def close(self) -> None:
         """Let nobody in any more; what could not be sent yet is lost."""

@@ -296,6 +296,33 @@ class ShellTests(DifferenceCase):
         self.assertEqual(*((run.returncode, run.stdout, run.stderr) for run in found))
 
 
+class ListenTests(DifferenceCase):
+    """C{circusctl listen}."""
+
+    ini = WATCHERS
+
+    def test_listen(self) -> None:
+        """It prints the events that begin with its topics."""
+        found = []
+        for side in self.sides():
+            events = f"ipc://{side.folder}/events"
+            with subprocess.Popen(
+                    [str(SCRIPTS / "circusctl"), "--endpoint", events, "listen", "watcher.one.start"],
+                    stdout=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as listening:
+                assert listening.stdout is not None
+                told = b""
+                while not told:
+                    # Nothing tells when the subscription counts.
+                    self.quiet()
+                    side.call("restart", name="one", waiting=True)
+                    if select.select([listening.stdout], [], [], 0.5)[0]:
+                        told = listening.stdout.readline()
+                listening.kill()
+            found.append(words(told.decode()))
+        self.assertIn("watcher.one.start", found[0])
+        self.assertEqual(*found)
+
+
 OPERATIONS: Mapping[str, tuple[Case, ...]] = {
     "stop": (case("stop", name="one", waiting=True),), "start": (case("start", name="one", waiting=True),),
     "restart": (case("restart", name="one", waiting=True),),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,8 +69,6 @@ class EndpointCase(StackCase):
 
     def port(self) -> int:
         """A port that was free a moment ago."""
-        import socket
-
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             return int(probe.getsockname()[1])
@@ -129,6 +128,19 @@ class WayTests(EndpointCase):
         answer = client.ask("add", name="a", cmd="sleep 900", options={"uid": "nobody"}, start=True, waiting=True)
         (pid,) = answer["started"]
         self.assertEqual(Path(f"/proc/{pid}").owner(), "nobody")
+        daemon.stop()
+
+    def test_discovery(self) -> None:
+        """Whoever asks is told of the endpoint, if the ini wants that."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.bind(("127.0.0.1", 0))
+            asker.settimeout(TIMEOUT)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            daemon = self.stack(IPC + f"multicast_endpoint = udp://237.219.251.97:{port}\n")
+            asker.sendto(b'""', ("127.0.0.1", port))
+            self.assertEqual(json.loads(asker.recv(1000)), {"endpoint": f"ipc://{daemon.folder}/control"})
         daemon.stop()
 
     def test_far(self) -> None:
