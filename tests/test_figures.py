@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.logic import figures
-from circustwist.model.effects import Look
+from circustwist.model.effects import Look, Recall
 from circustwist.model.errors import NotFound
 from circustwist.model.inputs import Looked
 from circustwist.model.launch import Names
 from circustwist.model.samples import Facts, ProcessSample, Sample, WatcherSample, WorkerSample
-from circustwist.model.stack import Watcher
+from circustwist.model.stack import Socket, Watcher
 
 from .memory import Memory
 
@@ -27,14 +27,14 @@ class AnswerTests(SynchronousTestCase):
     """The commands C{stats} and C{dstats}."""
 
     def setUp(self) -> None:
-        self.memory = Memory(Watcher("Web", cmd="web", numprocesses=2)).begin()
+        self.memory = Memory(Watcher("Web", cmd="web", numprocesses=2), sockets=(Socket("web"),)).begin()
         self.pid = next(iter(self.memory.running.values()))
 
     def ask(self, command: str = "stats", **arguments: Any) -> Any:
         """Give a command whose sample is taken at once."""
         answer = self.memory.ask(command, **arguments)
-        for look in [effect for effect in self.memory.others if isinstance(effect, Look)]:
-            self.memory.others.remove(look)
+        looks = [effect for effect in self.memory.others if isinstance(effect, Look)]
+        for look in [look for look in looks if look.call not in self.memory.answers]:
             workers = tuple(
                 WorkerSample(Names(id, "Web", id), ProcessSample(pid), (CHILD,))
                 for id, pid in self.memory.running.items())
@@ -72,6 +72,17 @@ class AnswerTests(SynchronousTestCase):
         (look,) = self.memory.others
         self.memory.feed(Looked(look, Sample(9.0, 1.0, PROCESS, 0.5)))  # type: ignore[arg-type]
         self.assertEqual(self.memory.answers[1]["info"], "No such process (stopped?)")
+
+    def test_history(self) -> None:
+        """What was measured is asked for by its watcher, its socket or not at all; no longer than it is kept."""
+        for arguments, wanted in (
+            ({"name": "WEB"}, Recall(1, "watcher", "web", 900)), ({}, Recall(2, "supervisor", "", 900)),
+            ({"socket": "web", "range": 1e9}, Recall(3, "socket", "web", 7200.0)),
+        ):
+            self.memory.ask("history", **arguments)
+            self.assertEqual(self.memory.others[-1], wanted)
+        self.assertEqual(str(self.memory.fails("history", name="nix")), "program nix not found")
+        self.assertEqual(str(self.memory.fails("history", socket="nix")), "socket nix not found")
 
     def test_detail(self) -> None:
         """With detail there are numbers, of everything."""

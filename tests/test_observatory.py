@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.model.launch import Names
 from circustwist.model.samples import Sample, SocketSample
-from circustwist.system.observatory import FIRST, KEPT, Observatory
+from circustwist.system.observatory import FILLED, FIRST, KEPT, Observatory
 from circustwist.system.sampling import Gauge, Gone, Sampling
 
 
@@ -73,15 +73,27 @@ class ObservatoryTests(SynchronousTestCase):
         self.assertEqual(len(self.samples), 3)
 
     def test_end(self) -> None:
-        """After the last observer has ended nothing is measured, and soon nothing is kept."""
+        """After the last observer has ended the history goes on for a while; then nothing happens any more."""
         end = self.observatory.observe(self.samples.append, 1.0)
         self.pass_(1.0)
         end()
         end()
-        self.pass_(KEPT - 1)
-        self.assertEqual(len(self.samples), 2)
-        self.pass_(2)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        for _ in range(int(FILLED) - 5):
+            self.pass_(1.0)
+        self.assertEqual((len(self.samples), len(self.clock.getDelayedCalls())), (2, 1))
+        self.assertGreater(self.sockets, FILLED - 5)
+        for _ in range(10):
+            self.pass_(1.0)
+        sockets = self.sockets
+        self.pass_(KEPT)
+        self.assertEqual((self.sockets, self.clock.getDelayedCalls()), (sockets, []))
+
+    def test_seldom(self) -> None:
+        """Who looks once a minute, as a scraper does, makes nobody fill a history."""
+        self.observatory.observe(self.samples.append, 60.0)
+        self.pass_(30)
+        self.pass_(30)
+        self.assertEqual((len(self.samples), self.sockets), (2, 2))
 
     def test_endWhileTold(self) -> None:
         """An observer may end while he is told."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..model.effects import Answer, Effects, Look
+from ..model.effects import Answer, Effects, Look, Recall
+from ..model.errors import NotFound
 from ..model.inputs import Asked
 from ..model.samples import ProcessSample, Sample, WatcherSample, WorkerSample
 from .alteration import chosenWorkers
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from .requests import Requests
 
 Run: TypeAlias = "Callable[[Requests, Asked, dict[str, Any], float], Effects]"
+
+LONGEST = 7200.0
+"""So many seconds are remembered."""
 
 GONE = "No such process (stopped?)"
 """What Circus says of a process that has ended meanwhile."""
@@ -39,6 +43,19 @@ def stats(requests: Requests, asked: Asked, arguments: dict[str, Any], now: floa
 def dstats(requests: Requests, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
     """What the supervisor itself uses."""
     return (Look(asked.call, "dstats", arguments),)
+
+
+def history(requests: Requests, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+    """What was measured in the last minutes or hours."""
+    watcher, socket = arguments["name"], arguments["socket"]
+    kind, name = "supervisor", ""
+    if watcher:
+        kind, name = "watcher", requests.one(watcher).name.lower()
+    elif socket:
+        if socket not in (one.name for one in requests.arbiter.stack.sockets):
+            raise NotFound(f"socket {socket} not found")
+        kind, name = "socket", socket
+    return (Recall(asked.call, kind, name, min(max(1.0, arguments["range"]), LONGEST)),)
 
 
 def looked(look: Look, sample: Sample) -> Effects:
@@ -111,5 +128,5 @@ def clocked(seconds: float) -> str:
     return f"{hundredths // 6000}:{hundredths // 100 % 60:02d}.{hundredths % 100:02d}"
 
 
-COMMANDS: Mapping[str, Run] = {"stats": stats, "dstats": dstats}
+COMMANDS: Mapping[str, Run] = {"stats": stats, "dstats": dstats, "history": history}
 """What is done at each of these commands."""

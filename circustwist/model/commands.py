@@ -102,6 +102,16 @@ COMMANDS: tuple[Command, ...] = (
         "infos": "by watcher and pid", "name": "the one that was named", "info": "of the one that was named, by pid",
         "process": "the pid that was given", "sample": "with detail: everything that was measured"}),
     Command("dstats", "What the supervisor itself uses.", answer={"info": "processor, memory, age and so on"}),
+    Command("history", "What a watcher, a socket or the supervisor used while somebody watched.", (
+        Argument("name", "text", "A watcher, e.g. web.", ""),
+        Argument("socket", "text", "A socket.", ""),
+        Argument("range", "number", "How many seconds back, at most 7200.", 900),
+    ), answer={
+        "step": "seconds between two points", "times": "of the points, in seconds since the epoch",
+        "cpu": "percent of a processor, of a watcher or the supervisor", "memory": "bytes, likewise",
+        "processes": "how many ran, of a watcher", "lag": "seconds, of the supervisor",
+        "rate": "connections a second, of a socket", "open": "connections that stood", "queue": "those that waited",
+        "gaps": "from when to when nobody watched, and how many connections came to the socket then"}),
     Command("listsockets", "The sockets of the stack.", answer={
         "sockets": "fd, name, backlog and host, port or path of each, and how many connections came and wait"}),
     Command("start", "Start watchers.", (_ANY, _MATCH, _WAITING), "operator", True, _OPERATION),

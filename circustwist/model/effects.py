@@ -280,6 +280,22 @@ class RunHook:
 
 
 @attrs.frozen
+class Recall:
+    """
+    Answer a call with what was measured in the past.
+
+    @ivar kind: of what: C{watcher}, C{socket} or C{supervisor}.
+    @ivar name: in lower case, if it is a watcher.
+    @ivar length: how far back, in seconds.
+    """
+
+    call: int
+    kind: str
+    name: str
+    length: float
+
+
+@attrs.frozen
 class OpenStreams:
     """Open the streams of a watcher, whose options have changed."""
 
@@ -301,7 +317,7 @@ class Aside:
 
 Effect: TypeAlias = (
     Spawn | Probe | Signal | Wake | Forget | Publish | Record | Answer | Quit | ReadStack | ChangeSockets | KeepSockets
-    | KeepSeats | Avoid | Drain | OpenStreams | Upgrade | Measure | Watch | Unwatch | Look
+    | KeepSeats | Avoid | Drain | OpenStreams | Upgrade | Measure | Watch | Unwatch | Look | Recall
     | RunHook | Aside
 )
 Effects: TypeAlias = tuple[Effect, ...]

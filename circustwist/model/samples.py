@@ -86,10 +86,16 @@ class WorkerSample:
 
 @attrs.frozen
 class WatcherSample:
-    """The processes of one watcher."""
+    """
+    The processes of one watcher.
+
+    @ivar seconds: processor time since the watcher was seen first, with that of
+        workers that have ended as far as it was seen; it never becomes less.
+    """
 
     name: str
     workers: tuple[WorkerSample, ...] = ()
+    seconds: float = 0.0
 
     def total(self, of: Callable[[ProcessSample], float | None]) -> float:
         """The sum of something over all of them."""

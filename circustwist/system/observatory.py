@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from ..model.launch import Names
 from ..model.samples import Sample, SocketSample, WatcherSample
+from .history import RINGS, History
 from .sampling import Sampling
 
 SLICE = 0.004
@@ -30,6 +31,12 @@ FIRST = 0.25
 
 KEPT = 60.0
 """So many seconds after a sample the use of the processor can still be told from it."""
+
+FILLED = 120.0
+"""So many seconds after the last observer the rings of the history are still filled."""
+
+SELDOM = 10.0
+"""Who wants a sample less often than after so many seconds does not watch, and fills no ring."""
 
 Running: TypeAlias = Iterable[tuple[str, Iterable[tuple[Names, int]]]]
 
@@ -46,6 +53,11 @@ class _Observer:
     listener: Callable[[Sample], None]
     period: float
     due: float
+
+    @property
+    def watches(self) -> bool:
+        """Whether what he sees is worth keeping."""
+        return 0 < self.period < SELDOM
 
 
 @attrs.frozen
@@ -65,6 +77,8 @@ class _Round:
 class Observatory:
     """
     All that are observing, and the one walk over the processes that serves them.
+
+    @ivar history: what was measured while somebody watched.
     """
 
     _log = Logger(namespace="circustwist.numbers")
@@ -84,6 +98,9 @@ class Observatory:
         self._call: IDelayedCall | None = None
         self._round: _Round | None = None
         self._last = 0.0
+        self.history = History()
+        self._filling: _Observer | None = None
+        self._watched = 0.0
 
     # Who observes
 
@@ -103,6 +120,9 @@ class Observatory:
         now = self._clock.seconds()
         observer = _Observer(listener, period, now if period or not self._last else max(now, self._last + FIRST))
         self._observers.append(observer)
+        if self._filling is None and observer.watches:
+            self._filling = _Observer(self._fill, RINGS[0][0], now)
+            self._observers.append(self._filling)
         self._next()
 
         def end() -> None:
@@ -111,6 +131,17 @@ class Observatory:
                 self._next()
 
         return end
+
+    def _fill(self, sample: Sample) -> None:
+        """Keep a sample; some time after the last observer has ended no more."""
+        self.history.push(sample)
+        now = self._clock.seconds()
+        filling = self._filling
+        if any(observer.watches for observer in self._observers if observer is not filling):
+            self._watched = now
+        elif filling is not None and now - self._watched > FILLED:
+            self._observers.remove(filling)
+            self._filling = None
 
     # When
 
@@ -162,7 +193,7 @@ class Observatory:
         sample = Sample(
             time.time(), period, self._sampling.supervisor(round.began), round.late, watchers, self._sockets(period))
         self._round, self._last = None, round.began
-        for observer in [observer for observer in self._observers if observer.due <= round.began]:
+        for observer in [observer for observer in self._observers if observer.due <= round.began + SHORTEST / 2]:
             if observer.period:
                 later = observer.due + observer.period
                 observer.due = later if later > round.began else round.began + observer.period

@@ -175,6 +175,8 @@ class Sampling:
     most: int = attrs.field(factory=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 12)
     _gauges: dict[int, Gauge] = attrs.field(factory=dict)
     _own: Gauge | None = None
+    _spent: dict[str, dict[int, float]] = attrs.field(factory=dict)
+    _ended: dict[str, float] = attrs.field(factory=dict)
 
     def supervisor(self, now: float) -> ProcessSample:
         """This process, without its children."""
@@ -192,7 +194,8 @@ class Sampling:
         @param seconds: now, on the monotonic clock.
         @param offspring: whether to look at their direct children too.
         """
-        found, seen = [], set()
+        found: list[WatcherSample] = []
+        seen: set[int] = set()
         for name, workers in running:
             samples: list[WorkerSample] = []
             for names, pid in workers:
@@ -200,10 +203,21 @@ class Sampling:
                 with suppress(Gone):
                     samples.append(self._worker(names, pid, seconds, offspring))
                 yield
-            found.append(WatcherSample(name, tuple(samples)))
+            found.append(WatcherSample(name, tuple(samples), self._seconds(name, samples)))
         for id in self._gauges.keys() - seen:
             self._gauges.pop(id).close()
         return tuple(found)
+
+    def _seconds(self, watcher: str, samples: Iterable[WorkerSample]) -> float:
+        """The processor time of a watcher since it was seen first."""
+        living = {worker.names.id: worker.process.seconds for worker in samples}
+        before = self._spent.get(watcher)
+        if before is None:
+            self._ended[watcher] = -sum(living.values())
+        else:
+            self._ended[watcher] += sum(spent for id, spent in before.items() if id not in living)
+        self._spent[watcher] = living
+        return self._ended[watcher] + sum(living.values())
 
     def _worker(self, names: Names, pid: int, now: float, offspring: bool) -> WorkerSample:
         gauge = self._gauges.get(names.id)

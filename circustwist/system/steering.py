@@ -42,6 +42,7 @@ class LocalSteering:
         self._offered: dict[str, Callable[[Mapping[str, Any], Who], Mapping[str, Any]]] = {}
         interpreter.answered = self._answered
         interpreter.does(asked.Look, self._look)
+        interpreter.does(asked.Recall, self._recall)
 
     def offer(
         self, command: str, reply: Callable[[Mapping[str, Any], Who], Mapping[str, Any]]
@@ -100,6 +101,11 @@ class LocalSteering:
 
     def _look(self, effect: asked.Look) -> None:
         self._observatory.look(lambda sample: self._interpreter.feed(Looked(effect, sample)))
+
     def follow(self, selection: Selection, listener: Callable[[Sequence[Line], int], bool]) -> Following:
         """Be told of lines; see L{circustwist.logic.requests.Steering}."""
         return self.tails.follow(selection, listener)
+
+    def _recall(self, effect: asked.Recall) -> None:
+        found = self._observatory.history.recall(effect.kind, effect.name, effect.length)
+        self._answered(asked.Answer(effect.call, found))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import auth, table
 from .assets import Assets
 from .discretion import discreet
+from .metrics import scraper
 from .site import Refused, later
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ class Pages:
     """
     The handlers of requests that only look.
 
-    @ivar metrics: gives the answer to C{/metrics}; None as long as nobody does.
+    @ivar metrics: gives the answer to C{/metrics}.
     @ivar version: of the files.
     """
 
     def __init__(self, steering: Steering) -> None:
-        self.metrics: Metrics | None = None
+        self.metrics: Metrics = scraper(steering)
         self._steering = steering
         self._assets = Assets.load()
         self.version = self._assets.version
@@ -77,13 +78,7 @@ class Pages:
         return asset.packed
 
     def scrape(self, request: Any) -> Any:
-        """
-        The metrics.
-
-        @raise Refused: if nobody gives them.
-        """
-        if self.metrics is None:
-            raise Refused(404, "NotFound", "there are no metrics")
+        """The metrics."""
         made = self.metrics
         given = {
             key.decode("ascii", "replace"): values[-1].decode("ascii", "replace")

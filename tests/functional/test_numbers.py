@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from .http import Visitor, linked
 from .stack import Daemon, StackCase
 
 STACK = f"""
@@ -154,3 +155,22 @@ class HitsTests(StackCase):
         self.visit(daemon, 10)
         found = self.settled(daemon, a=10, b=10, c=10)
         self.assertFalse(any(each["exact"] for each in found.values()))
+
+
+class ScrapeTests(StackCase):
+    """Prometheus."""
+
+    timeout = 60
+
+    def test_scrape(self) -> None:
+        """A scrape tells of watchers and sockets, and of processes if that is asked for."""
+        daemon = self.run_("[circus]\nhttpd = True\nhttpd_port = 0\n" + STACK)
+        port, _ = linked(daemon.call("console")["url"])
+        visitor = Visitor(port)
+        status, text = visitor.ask("GET", "/metrics")
+        self.assertEqual(status, 200)
+        self.assertIn('\ncircustwist_watcher_processes{watcher="idle"} 2\n', text)
+        self.assertNotIn("circustwist_process_", text)
+        _, text = visitor.ask("GET", "/metrics?per_process=1")
+        (pid,) = daemon.pids("busy")
+        self.assertIn(f'circustwist_process_threads{{watcher="busy",worker="1",pid="{pid}"}} 1\n', text)
