@@ -1,10 +1,15 @@
-"""What is measured of a running stack: its processes and its sockets together."""
+"""
+What is measured of a running stack: its processes and its sockets together.
+
+What does it is loaded when there is something to measure: most stacks are
+watched by nobody, and some have no sockets.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
@@ -13,10 +18,12 @@ from . import __version__
 from .logic import answers
 from .logic.arbiter import Arbiter
 from .model.line import Line, Selection
-from .model.samples import Hits, SocketSample
 from .preparation import Prepared
-from .system.hits import Counter, Listener
-from .system.observatory import Observatory
+
+if TYPE_CHECKING:
+    from .model.samples import Hits, SocketSample
+    from .system.hits import Counter
+    from .system.observatory import Observatory
 
 
 class Measuring:
@@ -24,8 +31,6 @@ class Measuring:
     Everything that is measured.
 
     @ivar about: what the logic is told when somebody asks.
-    @ivar counter: counts connections.
-    @ivar observatory: takes samples.
     """
 
     def __init__(
@@ -37,26 +42,56 @@ class Measuring:
         """
         since = prepared.handover.since if prepared.handover else clock.seconds()
         self.about = answers.About(os.getpid(), __version__, since, self._describe, tail)
-        self.counter = Counter(reactor, clock)
-        self.observatory = Observatory(clock, lambda: answers.running(arbiter), self._sample)
+        self._reactor = reactor
+        self._clock = clock
         self._arbiter = arbiter
         self._prepared = prepared
+        self._counter: Counter | None = None
+        self._observatory: Observatory | None = None
         self._before: Mapping[str, int | None] = {}
 
     def open(self) -> None:
         """Count from now on; whether somebody looks or not."""
-        prepared = self._prepared
-        earlier = prepared.handover.hits if prepared.handover else {}
-        self.counter.open(earlier, () if prepared.handover else prepared.survivors.sockets)
         self._listen()
-        prepared.sockets.changed = self._listen
+        self._prepared.sockets.changed = self._listen
+
+    def observatory(self) -> Observatory:
+        """Who takes samples."""
+        if self._observatory is None:
+            from .system.observatory import Observatory
+
+            self._observatory = Observatory(self._clock, lambda: answers.running(self._arbiter), self._sample)
+        return self._observatory
 
     def _listen(self) -> None:
-        found = {name: Listener.of(socket) for name, socket in self._prepared.sockets.sections().items()}
-        self.counter.watch({name: listener for name, listener in found.items() if listener is not None})
+        """Count at the sockets that there are now."""
+        sections = self._prepared.sockets.sections()
+        if self._counter is None and not sections:
+            return
+        from .system.hits import Listener
+
+        found = {name: Listener.of(socket) for name, socket in sections.items()}
+        counter = self._counter or self._counting()
+        counter.watch({name: listener for name, listener in found.items() if listener is not None})
+
+    def _counting(self) -> Counter:
+        from .system.hits import Counter
+
+        prepared = self._prepared
+        self._counter = counter = Counter(self._reactor, self._clock)
+        if prepared.handover is not None:
+            counter.open(prepared.handover.hits)
+        else:
+            counter.open({}, prepared.survivors.sockets)
+        return counter
+
+    def handover(self) -> Mapping[str, Any]:
+        """What another image of this program must know of the connections; see L{Counter.handover}."""
+        return self._counter.handover() if self._counter is not None else {}
 
     def _describe(self, name: str) -> Mapping[str, Any]:
-        return {**self._prepared.sockets.describe(name), "hits": self.counter.hits(name).json()}
+        counted = {"hits": self._counter.hits(name).json()} if self._counter is not None else {}
+        return {**self._prepared.sockets.describe(name), **counted}
 
     def _sample(self, period: float) -> tuple[SocketSample, ...]:
         """All sockets, so many seconds after they were asked for last."""
@@ -65,9 +100,12 @@ class Measuring:
         return found
 
     def _socket(self, known: Mapping[str, Any], period: float) -> SocketSample:
+        from .model.samples import UNCOUNTED, SocketSample
+
         name = known["name"]
+        hits = self._counter.hits(name) if self._counter is not None else UNCOUNTED
         return SocketSample(
-            name, known["fd"], known["address"], self._rated(self.counter.hits(name), self._before.get(name), period),
+            name, known["fd"], known["address"], self._rated(hits, self._before.get(name), period),
             known["queue"], known["limit"], known["drops"], tuple(known.get("seats", ())))
 
     def _rated(self, hits: Hits, before: int | None, period: float) -> Hits:
@@ -78,5 +116,6 @@ class Measuring:
     def close(self) -> None:
         """Measure nothing any more."""
         self._prepared.sockets.changed = lambda: None
-        self.observatory.close()
-        self.counter.close()
+        for each in (self._observatory, self._counter):
+            if each is not None:
+                each.close()

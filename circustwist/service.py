@@ -295,7 +295,7 @@ class Supervisor(Service):
         return handover.Handover(
             prepared.rundir.lock, sockets, self._world.outputs.ends(), publisher.start, publisher.last,
             self._measuring.about.since, self._host.files, effect.restarts, effect.operation,
-            hits=self._measuring.counter.handover())
+            hits=self._measuring.handover())
 
     # The end
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -214,3 +215,14 @@ class GaugeTests(SynchronousTestCase):
             for _ in sampling.walk([("web", [(Names(id, "web", id), pid) for id, pid in running])], 1.0, False):
                 pass
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
+
+class LoadingTests(SynchronousTestCase):
+    """Most stacks are watched by nobody."""
+
+    def test_nobody(self) -> None:
+        """What measures is not loaded before there is something to measure."""
+        names = {"samples", "sampling", "observatory", "history", "hits", "diag", "metrics"}
+        code = f"import sys, circustwist.service; print(*({names} & {{name.split('.')[-1] for name in sys.modules}}))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        self.assertEqual(done.stdout, "\n")

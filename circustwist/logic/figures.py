@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..model.effects import Answer, Effects, Look, Recall
 from ..model.errors import NotFound
 from ..model.inputs import Asked
-from ..model.samples import ProcessSample, Sample, WatcherSample, WorkerSample
 from .alteration import chosenWorkers
 
 if TYPE_CHECKING:
+    from ..model.samples import ProcessSample, Sample, WatcherSample, WorkerSample
     from .requests import Requests
 
 Run: TypeAlias = "Callable[[Requests, Asked, dict[str, Any], float], Effects]"
@@ -72,11 +72,11 @@ def _chosen(arguments: Mapping[str, Any], sample: Sample) -> dict[str, Any]:
     """Circus's three kinds of answer: of all watchers, of one, of a process."""
     if not arguments["name"]:
         return {"infos": {watcher.name: _infos(watcher) for watcher in sample.watchers}}
-    watcher = sample.watcher(arguments["watcher"]) or WatcherSample(arguments["watcher"])
+    watcher = sample.watcher(arguments["watcher"])
+    infos = _infos(watcher) if watcher is not None else {}
     if not arguments["process"]:
-        return {"name": arguments["name"], "info": _infos(watcher)}
-    pid = arguments["process"]
-    return {"process": pid, "info": _infos(watcher).get(str(pid), GONE)}
+        return {"name": arguments["name"], "info": infos}
+    return {"process": arguments["process"], "info": infos.get(str(arguments["process"]), GONE)}
 
 
 def _infos(watcher: WatcherSample) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..model import values
 from ..model.commands import ROLES, TABLE, Command, complete
@@ -19,7 +19,6 @@ from ..model.errors import Conflict, Denied, MessageError, NotFound, RequestErro
 from ..model.events import Occurrence
 from ..model.inputs import Asked, Input, Looked, Who
 from ..model.line import Line, Selection, selected
-from ..model.samples import Sample
 from . import alteration, answers, configuration, figures, hooking
 from .arbiter import Arbiter
 from .change import Change
@@ -28,6 +27,9 @@ from .operations import Operation, Step
 from .pattern import matcher
 from .seats import joined
 from .watcher import Watcher
+
+if TYPE_CHECKING:
+    from ..model.samples import Sample
 
 QUIT_STILL_ANSWERS = frozenset(("quit", "operation"))
 

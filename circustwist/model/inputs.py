@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from .effects import Look, Timer
 from .errors import SpawnProblem
 from .launch import Names
-from .samples import Sample
 from .stack import Stack
+
+if TYPE_CHECKING:
+    from .samples import Sample
 
 
 @attrs.frozen

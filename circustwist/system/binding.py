@@ -20,7 +20,6 @@ import attrs
 from ..model.errors import Problem, WorldError
 from ..model.naming import LONGEST_SOCKET_PATH
 from ..model.stack import Socket
-from . import diag
 from .holders import holder, inetInodes, unixInodes
 
 _FAMILIES = {"af_inet": net.AF_INET, "af_inet6": net.AF_INET6, "af_unix": net.AF_UNIX}
@@ -296,6 +295,8 @@ def waiting(socket: net.socket) -> tuple[int | None, int | None, int | None]:
     were refused because so many waited; None where the kernel does not say.
     """
     if socket.family == net.AF_UNIX and socket.type != net.SOCK_DGRAM:
+        from . import diag
+
         with suppress(OSError):
             for message in diag.ask(diag.unixSockets(os.fstat(socket.fileno()).st_ino, states=1 << _LISTEN)):
                 found = diag.unixSocket(message)

@@ -5,7 +5,7 @@ How faces in this process steer the supervisor: the way from a command to its an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
@@ -16,11 +16,13 @@ from ..model.errors import RequestError
 from ..model.events import Occurrence
 from ..model.inputs import Asked, Looked, Who
 from ..model.line import Line, Selection
-from ..model.samples import Sample
 from .interpret import Interpreter
-from .observatory import Observatory
 from .publish import Publisher
 from .tail import Following, Tails
+
+if TYPE_CHECKING:
+    from ..model.samples import Sample
+    from .observatory import Observatory
 
 
 class LocalSteering:
@@ -31,8 +33,11 @@ class LocalSteering:
     """
 
     def __init__(
-        self, interpreter: Interpreter, publisher: Publisher, observatory: Observatory, tails: Tails
+        self, interpreter: Interpreter, publisher: Publisher, observatory: Callable[[], Observatory], tails: Tails
     ) -> None:
+        """
+        @param observatory: who takes samples, made when it is asked for.
+        """
         self._interpreter = interpreter
         self.tails = tails
         self._publisher = publisher
@@ -97,15 +102,15 @@ class LocalSteering:
 
     def observe(self, listener: Callable[[Sample], None], period: float) -> Callable[[], None]:
         """Be told what everything uses, now and then from now on; the result ends it."""
-        return self._observatory.observe(listener, period)
+        return self._observatory().observe(listener, period)
 
     def _look(self, effect: asked.Look) -> None:
-        self._observatory.look(lambda sample: self._interpreter.feed(Looked(effect, sample)))
+        self._observatory().look(lambda sample: self._interpreter.feed(Looked(effect, sample)))
 
     def follow(self, selection: Selection, listener: Callable[[Sequence[Line], int], bool]) -> Following:
         """Be told of lines; see L{circustwist.logic.requests.Steering}."""
         return self.tails.follow(selection, listener)
 
     def _recall(self, effect: asked.Recall) -> None:
-        found = self._observatory.history.recall(effect.kind, effect.name, effect.length)
+        found = self._observatory().history.recall(effect.kind, effect.name, effect.length)
         self._answered(asked.Answer(effect.call, found))
