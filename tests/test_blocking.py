@@ -91,7 +91,8 @@ class ControlTests(ServedTestCase):
 
         def check(_: None) -> None:
             self.assertEqual(self.steering.asked[-1][1], {
-                "name": "web", "signum": "HUP", "pid": 0, "wid": 3, "children": True, "recursive": False})
+                "name": "web", "signum": "HUP", "pid": 0, "wid": 3, "children": True, "childpid": 0,
+                "recursive": False})
 
         return deferToThread(run).addCallback(check)
 

@@ -516,7 +516,7 @@ class AdoptionTests(SpawnerTestCase):
         read, write = os.pipe()
         self.addCleanup(os.close, read)
         try:
-            pid = self.orphan(f"setsid sh -c 'echo up; exec sleep 60' >&{write} & exec sleep 60 {write}>&-", write)
+            pid = self.orphan(f"setsid sh -c 'echo up; exec sleep 60' >/proc/self/fd/{write} & exec sleep 60", write)
         finally:
             os.close(write)
         self.assertEqual(os.read(read, 3), b"up\n")
