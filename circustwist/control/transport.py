@@ -75,8 +75,9 @@ class Connection(ZmqConnection):  # type: ignore[misc]  # txzmq has no types
                 self.socket.setsockopt(zmq.IPV6, 1)
             self.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, endpoint)])
             if path:
-                os.chown(path, *(owner or (-1, -1)))
-                self._file = path, os.stat(path).st_ino
+                # Somebody who may write in its folder could have put something else there meanwhile.
+                os.chown(path, *(owner or (-1, -1)), follow_symlinks=False)
+                self._file = path, os.lstat(path).st_ino
         except (zmq.ZMQError, OSError) as error:
             raise WorldError(f"endpoint {endpoint} cannot be opened: {error.strerror}") from None
         finally:
@@ -108,7 +109,7 @@ class Connection(ZmqConnection):  # type: ignore[misc]  # txzmq has no types
         """Close it, and leave no file of ours behind."""
         super().shutdown()
         with suppress(OSError):
-            if self._file is not None and os.stat(self._file[0]).st_ino == self._file[1]:
+            if self._file is not None and os.lstat(self._file[0]).st_ino == self._file[1]:
                 os.unlink(self._file[0])
 
     def put(self, parts: list[bytes]) -> None:

@@ -332,7 +332,7 @@ class Schedule:
 def _complete(watcher: Watcher, action: Action) -> bool:
     """Whether an action has come to its end."""
     if action == "start":
-        return watcher.status != "starting"
+        return watcher.status not in ("starting", "stopping")
     if action == "stop":
         return watcher.status == "stopped"
     if not watcher.running:

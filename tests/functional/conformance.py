@@ -92,6 +92,11 @@ class Side:
         found: Json = self.driver(do="call", command=command, properties=properties)
         return found
 
+    def rewrite(self, change: Callable[[str], str]) -> None:
+        """Let the ini say something else."""
+        (ini,) = self.folder.glob("*.ini")
+        ini.write_text(change(ini.read_text()))
+
     def ctl(self, *words: str) -> Json:
         """Run C{circusctl}: C{code}, C{out} and C{err}."""
         found: Json = self.driver(do="ctl", argv=list(words))
@@ -119,8 +124,9 @@ def circusd(ini: str, prepare: Callable[[Path], None] = lambda folder: None, cir
     whole = INI.format(folder=folder, circus=settings) + ini.replace("{folder}", str(folder))
     (folder / "circus.ini").write_text(whole)
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([str(SCRIPTS / "circusd"), "circus.ini"], cwd=folder, stdin=subprocess.DEVNULL,
-                                   stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [str(SCRIPTS / "circusd"), "circus.ini"], cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env={**os.environ, "PYTHONPATH": str(folder)})
 
     def stop() -> None:
         # Asked to end, it may forget that; what runs then is recognised by where it does.
@@ -145,6 +151,7 @@ def _inside(folder: Path) -> Iterator[int]:
 def ours(ini: str, prepare: Callable[[Path], None] = lambda folder: None, circus: str = "") -> Side:
     """A stack of ours; see L{circusd}."""
     daemon = Daemon("")
+    daemon.env["PYTHONPATH"] = str(daemon.folder)
     prepare(daemon.folder)
     settings = circus.replace("{folder}", str(daemon.folder))
     whole = INI.format(folder=daemon.folder, circus=settings) + ini.replace("{folder}", str(daemon.folder))

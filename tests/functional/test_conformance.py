@@ -24,7 +24,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from .conformance import PairCase, normal, words
+from .conformance import PairCase, Side, normal, words
 from .stack import SCRIPTS, TIMEOUT
 
 DOCS = Path(__file__).parents[2] / "docs" / "circus.rst"
@@ -166,11 +166,16 @@ KILL = "``kill`` of an unknown watcher is an error"
 PROBLEM = "a ``problem`` key"
 FAILED = "the status ``failed``"
 SEQUENTIAL = "``--sequential`` is accepted"
+SIGNALLED = "``kill`` is published before ``after_signal`` is called"
+REFUSED_SPAWN = "the end of a process that ``after_spawn`` has refused is published"
 DROPPED = "Circus drops watchers that were added"
 DIFFERENCES: Mapping[str, str] = {
     "options": KEYS, "get free": FREE, "get wrong": TEXTS, "stop pattern": TEXTS, "stop number": TEXTS,
     "kill nobody": KILL, "kill signum": TEXTS, "signal unknown": TEXTS, "signal childpid": TEXTS,
     "add fails": PROBLEM, "status fails": FAILED, "circusctl kill nope": KILL, "circusctl signal one nope": TEXTS,
+    "raw no object": TEXTS, "raw number": TEXTS, "raw no command": TEXTS, "raw command is a number": TEXTS,
+    "raw command is null": TEXTS, "raw properties are a list": TEXTS, "raw properties are null": TEXTS,
+    "hooks of all": SIGNALLED, "hooks of spawned": REFUSED_SPAWN,
     "circusctl status four": DROPPED, "events of sequential": SEQUENTIAL,
 }
 """Cases in which we differ on purpose, and what the documentation says of it."""
@@ -252,6 +257,36 @@ LINES: tuple[str, ...] = (
     "start --waiting", "stop --waiting", "status four",
 )
 """Command lines of circusctl, one after the other."""
+
+
+RAW: Mapping[str, str] = {
+    "no json": "{", "no object": "[]", "number": "3", "no command": "{}", "command is a number": '{"command": 3}',
+    "command is null": '{"command": null, "id": "a"}', "no properties": '{"command": "list"}',
+    "number as id": '{"command": "list", "id": 7}', "object as id": '{"command": "list", "id": {"a": [1]}}',
+    "null as id": '{"command": "nope", "id": null}', "more": '{"command": "list", "more": 1, "waiting": true}',
+    "properties are a list": '{"command": "list", "properties": []}',
+    "properties are null": '{"command": "list", "properties": null}', "nothing": "", "blank": " ",
+    "cast": '{"command": "list", "msg_type": "cast"}', "wrong cast": '{"command": "nope", "msg_type": "cast"}',
+    "other type": '{"command": "list", "msg_type": "x"}', "capitals": '{"command": "NumWatchers"}',
+}
+"""Messages as they are."""
+
+
+class RawTests(DifferenceCase):
+    """What is answered to any message."""
+
+    ini = WATCHERS
+
+    def test_raw(self) -> None:
+        """The same answer, with the same id, or none."""
+        found = []
+        for name, message in RAW.items():
+            answers = [side.driver(do="raw", message=message, wait=0.4) for side in self.sides()]
+            found.append((f"raw {name}", *([normal(each), each and each.get("id")] for each in answers)))
+        for parts in (2, 3):
+            found.append((f"raw {parts} frames", *(
+                side.driver(do="raw", message='{"command": "list"}', wait=0.3, parts=parts) for side in self.sides())))
+        self.compare(found)
 
 
 class CommandLineTests(DifferenceCase):
@@ -337,6 +372,94 @@ OPERATIONS: Mapping[str, tuple[Case, ...]] = {
     "rm": (case("rm", name="a b", waiting=True),),
 }
 """What is done while events are listened to."""
+
+
+HOOKS = """
+def yes(watcher, arbiter, hook_name, **kwargs):
+    return True
+
+def no(watcher, arbiter, hook_name, **kwargs):
+    return False
+
+def bad(watcher, arbiter, hook_name, **kwargs):
+    raise ValueError("bad")
+"""
+HOOKED: Mapping[str, tuple[str, ...]] = {
+    "all": tuple(f"hooks.{name} = hooked.yes" for name in (
+        "before_start", "after_start", "before_spawn", "after_spawn", "before_stop", "after_stop", "before_signal",
+        "after_signal", "before_reap", "after_reap")),
+    "refused": ("hooks.before_start = hooked.no",), "unspawned": ("hooks.before_spawn = hooked.no",),
+    "spawned": ("hooks.after_spawn = hooked.no",), "failed": ("hooks.before_start = hooked.bad",),
+    "ignored": ("hooks.before_start = hooked.bad, true",), "signal": ("hooks.before_signal = hooked.bad",),
+    "started": ("hooks.after_start = hooked.no",),
+}
+"""The hooks of watchers."""
+
+
+class HookTests(DifferenceCase):
+    """Hooks, as events and states show them."""
+
+    ini = WATCHERS + "".join(
+        "\n".join((f"[watcher:{name}]", "cmd = sleep 1000", "copy_env = True", "autostart = False", "min_ready = 0",
+                   *lines, "")) for name, lines in HOOKED.items())
+
+    def prepare(self, folder: Path) -> None:
+        """The module with the hooks."""
+        (folder / "hooked.py").write_text(HOOKS)
+
+    def test_hooks(self) -> None:
+        """Start, state and stop of each watcher."""
+        found = []
+        for side in self.sides():
+            side.driver(do="consume", endpoint=f"ipc://{side.folder}/events")
+        for name in HOOKED:
+            pairs: list[Any] = []
+            for side in self.sides():
+                self.quiet()
+                side.driver(do="heard", least=0)
+                side.call("start", name=name, waiting=True)
+                status = side.call("status", name=name)["status"]
+                side.call("stop", name=name, waiting=True)
+                told = side.driver(do="heard", least=1)
+                pairs.append([status, [[topic, payload.get("name")] for topic, payload in told]])
+            found.append((f"hooks of {name}", *pairs))
+        self.compare(found)
+
+
+CHANGES: Mapping[str, tuple[str, str]] = {
+    "nothing": ("", ""), "more processes": ("numprocesses = 2", "numprocesses = 3"),
+    "another program": ("cmd = sleep 1000\ncopy_env = True\nsingleton", "cmd = sleep 1001\ncopy_env = True\nsingleton"),
+    "one more": ("[socket:web]", "[watcher:more]\ncmd = sleep 1000\ncopy_env = True\nmin_ready = 0\n[socket:web]"),
+    "one less": ("[watcher:more]\ncmd = sleep 1000\ncopy_env = True\nmin_ready = 0\n", ""),
+    "mistake": ("numprocesses = 3", "numprocesses = x"), "corrected": ("numprocesses = x", "numprocesses = 3"),
+}
+"""What is changed in the ini, one after the other."""
+
+
+class ReconfigurationTests(DifferenceCase):
+    """C{reloadconfig}."""
+
+    ini = WATCHERS
+
+    def test_changes(self) -> None:
+        """What runs afterwards, and whose processes are others."""
+        found = []
+        for name, (old, new) in CHANGES.items():
+            pairs = []
+            for side in self.sides():
+                self.quiet()
+                before = self.pids(side)
+                side.rewrite(lambda text, old=old, new=new: text.replace(old, new, 1))  # type: ignore[misc]
+                answer = side.call("reloadconfig", waiting=True)
+                after = self.pids(side)
+                pairs.append([answer["status"], answer.get("errno"), {
+                    each: [len(pids), len(pids & before.get(each, set()))] for each, pids in after.items()}])
+            found.append((f"reloadconfig {name}", *pairs))
+        self.compare(found)
+
+    def pids(self, side: Side) -> dict[str, set[int]]:
+        """The processes of each watcher."""
+        return {name: set(side.call("list", name=name)["pids"]) for name in side.call("list")["watchers"]}
 
 
 class EventTests(DifferenceCase):
