@@ -81,8 +81,15 @@ class Planner:
 
     def streams(self, names: Names) -> tuple[int, ...]:
         """The inodes of the sockets handed to a worker on which connections are accepted."""
-        stack = self._stack()
-        watcher = stack.watcher(names.watcher)
-        every = handed(stack, watcher) if watcher is not None else ()
-        keys = [self._sockets.seat(name, names.watcher, names.seat)[0] for name in every]
+        keys = [self._sockets.seat(name, names.watcher, names.seat)[0] for name in self._handed(names)]
         return tuple(os.fstat(self._sockets.fileno(key)).st_ino for key in keys)
+
+    def doors(self, names: Names) -> frozenset[int | str]:
+        """The ports and paths of these sockets."""
+        held = self._sockets.names()
+        told = [self._sockets.describe(name) for name in self._handed(names) if name in held]
+        return frozenset(known.get("port") or known["path"] for known in told)
+
+    def _handed(self, names: Names) -> tuple[str, ...]:
+        watcher = self._stack().watcher(names.watcher)
+        return handed(self._stack(), watcher) if watcher is not None else ()

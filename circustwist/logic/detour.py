@@ -99,7 +99,7 @@ class Detour:
         before = self.leaving
         self.leaving = {worker.names.id: before.get(worker.names.id, by) for worker in surplus if _drains(worker)}
         effects = [
-            (Drain(worker.names),) if _drains(worker) else seats.retire(worker, now, seats.ending(by))
+            (Drain(worker.names),) if _drains(worker) else seats.retire(worker, now, seats.ending(by, True))
             for worker in surplus if worker.names.id not in before
         ]
         return joined(effects) + (seats.clear() if seats.held >= seats.wanted else NOTHING)
@@ -107,7 +107,7 @@ class Detour:
     def drained(self, seats: Seats, worker: Worker, now: float) -> Effects:
         """Nothing waits for a worker any more."""
         by = self.leaving.pop(worker.names.id, None)
-        return NOTHING if by is None else seats.retire(worker, now, seats.ending(by))
+        return NOTHING if by is None else seats.retire(worker, now, seats.ending(by, True))
 
 
 def _drains(worker: Worker) -> bool:

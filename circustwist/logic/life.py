@@ -25,6 +25,7 @@ class Ending:
     @ivar grace: seconds until SIGKILL.
     @ivar killMode: see the option C{kill_mode}.
     @ivar by: who asked for it.
+    @ivar gentle: whether others serve in its place, so that it may be waited for until it serves nobody.
     @ivar whole: whether its whole watcher stops.
     """
 
@@ -33,6 +34,7 @@ class Ending:
     killMode: str = "mixed"
     by: str = ""
     whole: bool = False
+    gentle: bool = False
 
 
 class Inputs(Protocol):

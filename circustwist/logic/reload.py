@@ -79,7 +79,7 @@ class Reload:
                 self.total -= 1
             elif self._missing() < spec.max_unavailable:
                 self.going.add(old.names.id)
-                effects.append(self.seats.retire(old, now, self.seats.ending(self.by)))
+                effects.append(self.seats.retire(old, now, self.seats.ending(self.by, True)))
             else:
                 effects.append(self._succeed(old, now))
         return joined(effects)
@@ -123,7 +123,7 @@ class Reload:
         others = {oldId, self.seats.seats[new.names.seat].holder} - {newId}
         self.seats.handOver(new)
         gone = [self.seats.workers[id] for id in sorted(others) if id in self.seats.workers]
-        return joined([self.seats.retire(worker, now, self.seats.ending(self.by)) for worker in gone])
+        return joined([self.seats.retire(worker, now, self.seats.ending(self.by, True)) for worker in gone])
 
     def fail(self, problem: str, now: float) -> Effects:
         """A successor has failed: those without a seat go, and nobody else is replaced."""

@@ -271,7 +271,7 @@ class Seats:
 
     def trim(self, now: float, by: str) -> Effects:
         """End the oldest of those that are too many, as Circus does."""
-        effects = [self.retire(worker, now, self.ending(by)) for worker in self.surplus()]
+        effects = [self.retire(worker, now, self.ending(by, True)) for worker in self.surplus()]
         if self.held >= self.wanted:
             effects.append(self.clear())
         return joined(effects)
@@ -314,10 +314,14 @@ class Seats:
         ending = attrs.evolve(ending, whole=True)
         return joined([self.retire(worker, now, ending) for worker in list(self.workers.values())])
 
-    def ending(self, by: str) -> Ending:
-        """How a worker is ended with the options as they are now."""
+    def ending(self, by: str, gentle: bool = False) -> Ending:
+        """
+        How a worker is ended with the options as they are now.
+
+        @param gentle: see L{Ending}.
+        """
         spec = self.spec
-        return Ending(spec.stop_signal, spec.graceful_timeout, spec.killMode, by)
+        return Ending(spec.stop_signal, spec.graceful_timeout, spec.killMode, by, gentle=gentle)
 
     def remove(self, worker: Worker) -> Seat | None:
         """

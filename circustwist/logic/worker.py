@@ -91,6 +91,8 @@ class Worker:
     def signals(self, ending: Ending) -> Effects:
         """The signals that ask it to end."""
         whom: Whom = "tree" if ending.killMode == "control-group" else "process"
+        if ending.gentle and whom == "process":
+            return (Signal(self.names.id, ending.signum, rest=self.names),)
         # A stopped process acts on nothing but SIGKILL until it is continued; signal(7).
         return (Signal(self.names.id, ending.signum, whom), Signal(self.names.id, signal.SIGCONT, whom))
 

@@ -44,12 +44,14 @@ class Signal:
     Signal a worker; nothing happens if it has ended.
 
     @ivar child: the pid of the child that is meant, if one is.
+    @ivar rest: if given, the worker is signalled as soon as it serves nobody, if that is soon, and continued.
     """
 
     id: int
     signum: int
     whom: Whom = "process"
     child: int = 0
+    rest: Names | None = None
 
 
 @attrs.frozen

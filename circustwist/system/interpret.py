@@ -48,6 +48,7 @@ from .drain import Drains
 from .interfaces import IWorkerProcess, IWorkerProtocol
 from .kernel import startTime
 from .memory import Meter
+from .rest import Rests, goOn
 from .world import World
 
 SLICE = 0.008
@@ -107,7 +108,7 @@ class Interpreter:
         self._timers: dict[Timer, IDelayedCall] = {}
         self.answered: Callable[[asked.Answer], None] = lambda answer: None
         self._meter = Meter(world.clock, lambda names, size: self.feed(Measured(names, size)))
-        self._drains = Drains(world.clock)
+        self._drains, self._rests = Drains(world.clock), Rests(world.clock)
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._perform: dict[type, Callable[[Any], None]] = {
             asked.Spawn: self._spawn, asked.Probe: self._probe, asked.Measure: self._measure,
@@ -197,7 +198,8 @@ class Interpreter:
         for fd, end in ends.items():
             self._world.outputs.adopt(names, fd, end)
         self._world.outputs.started(names, pid)
-        self.processes[names.id] = self._world.spawner.adopt(WorkerProtocol(self, names), pid, pidfd, launch)
+        self.processes[names.id] = process = self._world.spawner.adopt(WorkerProtocol(self, names), pid, pidfd, launch)
+        goOn(process)
 
     # Effects
 
@@ -317,7 +319,9 @@ class Interpreter:
 
     def _signal(self, effect: asked.Signal) -> None:
         process = self.processes.get(effect.id)
-        if process is not None:
+        if process is not None and effect.rest is not None:
+            self._rests.signal(process, effect.signum, self._world.plan.doors(effect.rest))
+        elif process is not None:
             process.signal(effect.signum, effect.whom, effect.child)
 
     def _wake(self, effect: asked.Wake) -> None:
@@ -353,6 +357,7 @@ class Interpreter:
         self._timers.clear()
         self._meter.close()
         self._drains.close()
+        self._rests.close()
         self._queue.clear()
         self._doorbell.close()
         os.close(self._null)

@@ -31,6 +31,9 @@ class Planner(Protocol):
     def streams(self, names: Names) -> tuple[int, ...]:
         """The inodes of the sockets handed to it on which connections are accepted."""
 
+    def doors(self, names: Names) -> frozenset[int | str]:
+        """Their ports and paths."""
+
 
 
 @attrs.frozen

@@ -10,7 +10,6 @@ from .stack import StackCase
 
 QUICK = "min_ready = 0.2\n"
 UNKIND = {
-    "chaussette": "SIGTERM ends it in the middle of a request",
     "uvicorn": "at its end it closes connections whose request has not come yet",
 }
 """Servers that end some requests of their own when they are asked to end, and how: at most one of each client."""
