@@ -11,12 +11,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TypeAlias
 
 import attrs
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _FORMS = {"s": "%Y%m%d%H%M%S", "m": "%Y%m%d%H%M", "h": "%Y%m%d%H"}
 _DAY = 86400
+
+Identity: TypeAlias = tuple[int, int, int]
+"""Which file it is, under whatever name: inode, time of its last change, size."""
 _ASIDE = re.compile(r"\.\d+(-\d+)?(\.gz)?")
 
 
@@ -110,38 +114,57 @@ class Keeping:
                 with suppress(OSError):
                     os.unlink(name)
 
-    def squeezed(self, path: str) -> list[tuple[int, str]]:
+    def squeezed(self, path: str) -> list[tuple[Identity, str]]:
         """
         Compress those that are not yet; to be run in a thread.
 
-        @return: the inode of each, and where its compressed content is.
+        @return: which file it was, and where its compressed content is.
         """
         found = []
         for name, status in aside(path) if self.compress else ():
-            if name.endswith(".gz"):
-                continue
             made = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{status.st_ino}.tmp")
-            with suppress(OSError):
-                with open(name, "rb") as source, open(made, "wb") as target:
-                    os.fchmod(target.fileno(), status.st_mode & 0o777)
-                    if os.fstat(source.fileno()).st_ino != status.st_ino:
-                        continue
-                    with gzip.GzipFile(os.path.basename(name), "wb", 6, target, status.st_mtime) as packed:
-                        shutil.copyfileobj(source, packed, 1 << 18)
-                os.utime(made, (status.st_atime, status.st_mtime))
-                found.append((status.st_ino, made))
+            if not name.endswith(".gz"):
+                with suppress(OSError):
+                    if _squeeze(name, status, made):
+                        found.append((_identity(status), made))
         return found
 
-    def settle(self, path: str, squeezed: list[tuple[int, str]]) -> None:
-        """Let compressed files take the places of the others, which may have been renamed meanwhile."""
-        names = {status.st_ino: name for name, status in aside(path)}
-        for inode, made in squeezed:
+    def settle(self, path: str, squeezed: list[tuple[Identity, str]]) -> bool:
+        """
+        Let compressed files take the places of the others, which may have been renamed meanwhile.
+
+        @return: whether there were any.
+        """
+        names = {_identity(status): name for name, status in aside(path)}
+        for identity, made in squeezed:
             with suppress(OSError):
-                if inode in names:
-                    os.rename(made, f"{names[inode]}.gz")
-                    os.unlink(names[inode])
+                if identity in names:
+                    os.rename(made, f"{names[identity]}.gz")
+                    os.unlink(names[identity])
                 else:
                     os.unlink(made)
+        return bool(squeezed)
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _squeeze(name: str, status: os.stat_result, made: str) -> bool:
+    """Compress one file, if it still is the one that was meant."""
+    with open(name, "rb") as source:
+        if _identity(os.fstat(source.fileno())) != _identity(status):
+            return False
+        try:
+            with open(made, "wb") as target:
+                os.fchmod(target.fileno(), status.st_mode & 0o777)
+                with gzip.GzipFile(os.path.basename(name), "wb", 6, target, status.st_mtime) as packed:
+                    shutil.copyfileobj(source, packed, 1 << 18)
+            os.utime(made, ns=(status.st_atime_ns, status.st_mtime_ns))
+        except OSError:
+            os.unlink(made)
+            raise
+    return True
 
 
 def aside(path: str) -> list[tuple[str, os.stat_result]]:

@@ -26,7 +26,7 @@ from .datagrams import JOURNAL, Entries, Journal, Mailbox, Messages
 from .files import LogFile, realPath, reason
 from .limited import Drops, Limited
 from .prefix import NAMED, STAMP, Prefix
-from .rotation import Keeping, Timed
+from .rotation import Identity, Keeping, Timed
 from .sinks import ISink, Lined, Logged, Objects, Raw, Written
 from .stores import FileStore, Gate
 
@@ -183,8 +183,13 @@ class Streams:
         if keeping.compress and path not in self._tending:
             self._tending.add(path)
             done = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), keeping.squeezed, path)
-            done.addCallback(partial(keeping.settle, path))
-            done.addBoth(lambda _: self._tending.discard(path))
+            done.addCallback(partial(self._tended, path, keeping))
+
+    def _tended(self, path: str, keeping: Keeping, squeezed: list[tuple[Identity, str]]) -> None:
+        self._tending.discard(path)
+        if keeping.settle(path, squeezed):
+            # More may have been put aside meanwhile.
+            self._tend(path, keeping)
 
     # What they are for
 
