@@ -4,18 +4,23 @@ The supervisor's own log: plain lines for people, or a file.
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import sys
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from twisted.logger import ILogObserver, LogLevel, PredicateResult, eventAsText, formatEvent, textFileLogObserver
 from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
+from .model.streams import FACILITIES
 from .system.tail import DAEMON, Tails
 
 LEVELS = {"critical": "critical", "error": "error", "warning": "warn", "warn": "warn", "info": "info", "debug": "debug"}
+_SEVERITIES = {"critical": 2, "error": 3, "warn": 4, "info": 6, "debug": 7}
 KEPT_LOGS = 9
 """The runtime directory may be in memory: so many older logs, of a megabyte each, are kept in it."""
 
@@ -31,6 +36,58 @@ def opened(path: str, kept: int | None = None) -> LogFile:
         return LogFile(os.path.basename(path), os.path.dirname(os.path.abspath(path)), maxRotatedFiles=kept)
     except OSError as error:
         raise SystemExit(f"circustwist: {path}: the log cannot be written: {error.strerror}") from None
+
+
+@implementer(ILogObserver)
+class Json:
+    """The log as an object a line: C{time}, C{level}, C{namespace} and C{text}."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        text = eventAsText(event, includeTimestamp=False, includeSystem=False)
+        if text:
+            told = {"time": round(event.get("log_time", 0.0), 6), "level": event.get("log_level", LogLevel.info).name,
+                    "namespace": str(event.get("log_namespace", "-")), "text": text}
+            with suppress(OSError):
+                self._file.write(json.dumps(told) + "\n")
+                self._file.flush()
+
+
+@implementer(ILogObserver)
+class Syslog:
+    """
+    The log as messages to syslog; what cannot be sent at once is lost.
+
+    @see: RFC 3164, 4.1.
+    """
+
+    def __init__(self, url: str, prefix: str = "circus") -> None:
+        """
+        @param url: C{syslog://HOST[:PORT][?FACILITY]} or C{syslog:///PATH[?FACILITY]} (Circus).
+        @raise SystemExit: with one line, if it makes no sense.
+        """
+        parts = urlsplit(url)
+        facility = parts.query or "user"
+        if facility not in FACILITIES:
+            raise SystemExit(f"circustwist: {url}: {facility!r} is no facility of syslog; e.g. daemon")
+        self._facility = FACILITIES.index(facility) * 8
+        self._prefix = prefix
+        try:
+            self._address: Any = (parts.hostname, parts.port or 514) if parts.hostname else parts.path or "/dev/log"
+        except ValueError as error:
+            raise SystemExit(f"circustwist: {url}: {error}") from None
+        family = socket.AF_INET if parts.hostname else socket.AF_UNIX
+        self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        text = eventAsText(event, includeTimestamp=False, includeSystem=False)
+        level = _SEVERITIES.get(event.get("log_level", LogLevel.info).name, 6)
+        for line in text.splitlines():
+            message = f"<{self._facility + level}>{self._prefix}[{os.getpid()}]: {line}"
+            with suppress(OSError):
+                self._socket.sendto(message.encode("utf-8", "backslashreplace")[:8192], self._address)
 
 
 @implementer(ILogObserver)

@@ -167,6 +167,7 @@ class Supervisor(Service):
         publisher.subscribe(alarm.hear)
         self._guests = (alarm, self._hooks(clock))
         publisher.subscribe(Announcer(arbiter, clock, guide(prepared, host.screen)).hear)
+        outputs.grace = prepared.stack.settings.drain_grace
         for watcher in prepared.stack.watchers:
             outputs.open(watcher)
 
@@ -219,6 +220,7 @@ class Supervisor(Service):
     def _ends(self) -> None:
         """Go on with the outputs that an earlier image of this process has left."""
         earlier = self._prepared.handover
+        self._world.outputs.restore(earlier.outputs if earlier else {})
         for end in earlier.ends if earlier else ():
             self._world.outputs.adopt(end.names, end.output, end.fd, end.rest)
 
@@ -295,7 +297,7 @@ class Supervisor(Service):
         return handover.Handover(
             prepared.rundir.lock, sockets, self._world.outputs.ends(), publisher.start, publisher.last,
             self._measuring.about.since, self._host.files, effect.restarts, effect.operation,
-            hits=self._measuring.handover())
+            hits=self._measuring.handover(), outputs=self._world.outputs.handover())
 
     # The end
 

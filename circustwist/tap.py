@@ -30,7 +30,7 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
-from .logs import KEPT_LOGS, LEVELS, Console, opened, severe
+from .logs import KEPT_LOGS, LEVELS, Console, Json, Syslog, opened, severe
 from .model.errors import ConfigError, WorldError
 from .model.ini import Reading, read
 from .model.naming import runtimeDirs
@@ -247,13 +247,16 @@ class Daemon(Service):
     def _observer(self, path: str | None, foreground: bool) -> Any:
         """What writes twistd's log; None is twistd itself."""
         level = self._options.level()
+        written = Json if self._options.stack.settings.log_format == "json" else textFileLogObserver
+        if path in ("-", "stdout") or (not path and written is Json):
+            return FilteringLogObserver(written(sys.stdout), [severe(level)]) if foreground else None
         if not path:
             return Console(level) if foreground else None
-        if path == "-":
-            return FilteringLogObserver(textFileLogObserver(sys.stdout), [severe(level)]) if foreground else None
+        if path.startswith("syslog:"):
+            return FilteringLogObserver(Syslog(path), [severe(level)])
         self._file = opened(path, KEPT_LOGS if path == self._options.rundir.logfile else None)
         file: Any = self._file
-        return FilteringLogObserver(textFileLogObserver(file), [severe(level)])
+        return FilteringLogObserver(written(file), [severe(level)])
 
     def startService(self) -> None:
         """Start supervising as soon as the reactor runs."""

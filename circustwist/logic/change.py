@@ -86,7 +86,7 @@ class Change:
         effects: Effects = NOTHING
         if before.numprocesses != spec.numprocesses:
             effects = watcher.resize(now, spec.numprocesses, self.operation.by)
-        if (before.stdout_stream, before.stderr_stream) != (spec.stdout_stream, spec.stderr_stream):
+        if _streams(before) != _streams(spec):
             effects += (OpenStreams(spec),)
         return effects + (watcher.limited() if _limits(before) != _limits(spec) else NOTHING)
 
@@ -156,3 +156,8 @@ def _named(stack: Stack, name: str) -> Watcher:
     found = stack.watcher(name)
     assert found is not None
     return found
+
+
+def _streams(spec: Watcher) -> tuple[object, ...]:
+    """What says where output goes, and who hears of it."""
+    return spec.stdout_stream, spec.stderr_stream, spec.tail_bytes, spec.ready

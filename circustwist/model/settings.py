@@ -30,8 +30,11 @@ class Settings:
         values.text, "", "File for the supervisor's pid; without it, one in the runtime directory.",
         live="restart", example="/run/shop.pid")
     logoutput: str = _option(
-        values.text, "", "File for the supervisor's own log; - is the standard output.",
-        live="restart", example="/var/log/shop.log")
+        values.text, "", "File for the supervisor's own log; - is the standard output, syslog://HOST:PORT?FACILITY and "
+        "syslog:///PATH?FACILITY are syslog.", live="restart", example="/var/log/shop.log")
+    log_format: str = _option(
+        values.oneOf("text", "json"), "text", "How the supervisor's own log is written: text, or json: an object a "
+        "line.", live="restart", example="json")
     loglevel: str = _option(
         values.oneOf("critical", "error", "warning", "warn", "info", "debug"), "info",
         "The least severe messages that are logged.", live="restart", example="debug")
@@ -81,6 +84,9 @@ class Settings:
     httpd_allowed_hosts: tuple[str, ...] = _option(
         values.words, (), "Names by which browsers reach the console, besides localhost and httpd_host.", live="now",
         example="ops.example.org")
+    drain_grace: float = _option(
+        values.seconds, 2.0, "How long the supervisor waits at its end for the last output of its workers to be taken, "
+        "if a file or the standard output takes no more.", live="restart", unit="s", example="10")
     shutdown_timeout: float | None = _option(
         values.seconds, None, "Longest time that stopping everything may take; then what is left is killed.",
         live="now", unit="s", example="8")

@@ -56,8 +56,15 @@ class Console:
         self._fd, self._atOnce = _opened(fd)
         self._buffer = bytearray()
 
-    def write(self, data: bytes) -> None:
+    @property
+    def pending(self) -> bytes:
+        """What was not written yet."""
+        return bytes(self._buffer)
+
+    def write(self, data: bytes, again: bool = False) -> None:
         """Write it, now or when it is read; drop it if nobody will."""
+        if again:
+            self.flush()
         idle = not self._buffer
         if self._fd < 0:
             return

@@ -56,6 +56,8 @@ class Handover:
     @ivar restarts: how often processes were restarted, by watcher.
     @ivar operation: the operation that asked for it, as JSON types.
     @ivar nice: the niceness to go back to.
+    @ivar outputs: what waits to be written, and the last lines of every watcher; see
+        L{Outputs<circustwist.system.output.Outputs>}.
     @ivar hits: what was counted at the sockets; see L{Counter<circustwist.system.hits.Counter>}.
     """
 
@@ -70,6 +72,7 @@ class Handover:
     operation: Mapping[str, Any]
     nice: int = attrs.field(factory=lambda: os.getpriority(os.PRIO_PROCESS, 0))
     hits: Mapping[str, Any] = attrs.field(factory=dict)
+    outputs: Mapping[str, Any] = attrs.field(factory=dict)
 
     def descriptors(self) -> list[int]:
         """All that must stay open."""

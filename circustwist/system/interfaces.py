@@ -219,7 +219,17 @@ class IOutputs(Interface):
         """Every pipe as it is, for another image of this program: L{End<circustwist.system.handover.End>}s."""
 
     def flush() -> None:
-        """Write what waits to be written to the standard output, as far as it is read."""
+        """Write what waits to be written, as far as it is taken."""
+
+    def handover() -> Mapping[str, Any]:
+        """What waits to be written, and the last lines of every watcher, as JSON types."""
+
+    def restore(left: Mapping[str, Any]) -> None:
+        """
+        Go on with what an earlier image of this program has handed over.
+
+        @param left: what C{handover} returned in it; empty for nothing.
+        """
 
     def rotate(watchers: Collection[str]) -> list[str]:
         """

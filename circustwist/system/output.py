@@ -36,6 +36,9 @@ TOLD = 3
 LONGEST_TOLD = 200
 """and so many bytes of each."""
 
+PAUSE = 0.02
+"""Seconds between two tries at the end."""
+
 _Key: TypeAlias = tuple[int, int]
 """A worker's id and the number of its output."""
 
@@ -106,6 +109,10 @@ class Pipe:
         if self.sink.gate.ready:
             self.sink.finish(self)
 
+    def left(self) -> int:
+        """How many bytes are in it that its sink does not take now."""
+        return 0 if self.sink.gate.ready or self.sink.drops else available(self._fd)
+
     def told(self, block: bytes) -> None:
         """The worker has written these lines."""
         self._outputs.told(self, block)
@@ -138,6 +145,8 @@ class Pipe:
             self._reactor.removeReader(self)
             self.sink.gate.waiting.discard(self)
             self.sink.finish(self)
+            if lost := self.left():
+                self.sink.gate.lost(lost)
             os.close(self._fd)
             self._fd = -1
             self._outputs.closed(self)
@@ -148,6 +157,7 @@ class Outputs:
     """
     All pipes, and the sinks that they are emptied into.
 
+    @ivar grace: seconds that are waited at the end for what takes no more.
     @ivar hear: told of each line of the workers of whom C{open} said so.
     @ivar streams: the sinks.
     @ivar tails: the last lines of every watcher.
@@ -164,6 +174,7 @@ class Outputs:
         @param wall: the time of day, in seconds since the epoch.
         """
         self._reactor = reactor
+        self.grace = 0.0
         self.hear: Hear | None = None
         self.streams = Streams(reactor, clock, stdout, wall)
         self.tails = Tails(clock, wall)
@@ -270,6 +281,15 @@ class Outputs:
     def flush(self) -> None:
         self.streams.flush()
 
+    def handover(self) -> Mapping[str, Any]:
+        pending = {path: data.hex() for path, data in self.streams.pending().items()}
+        return {"pending": pending, "lines": self.tails.handover()}
+
+    def restore(self, left: Mapping[str, Any]) -> None:
+        for path, data in left.get("pending", {}).items():
+            self.streams.restore(path, bytes.fromhex(data))
+        self.tails.restore(left.get("lines", ()))
+
     def ends(self) -> tuple[End, ...]:
         """Every pipe as it is, for another image of this program."""
         return tuple(End(pipe.names, pipe.output, pipe.fileno(), pipe.rest) for pipe in self._pipes.values())
@@ -281,8 +301,13 @@ class Outputs:
         self.streams.reopen()
 
     def close(self) -> None:
+        deadline = time.monotonic() + self.grace
         for pipe in list(self._pipes.values()):
             pipe.drain()
+            while pipe.left() and time.monotonic() < deadline:
+                time.sleep(PAUSE)
+                self.streams.retry()
+                pipe.drain()
             pipe.close()
         self.streams.close()
 

@@ -132,6 +132,8 @@ class Own(ISink):
         deadline = time.monotonic() + LAST_CHANCE
         while not self._queue.empty() and time.monotonic() < deadline:
             time.sleep(0.005)
+        if not self._queue.empty():
+            self.gate.lost(self._waiting)
 
     def close(self) -> None:
         if self._thread is not None:

@@ -130,10 +130,19 @@ class Store:
         self._file = file
         self._pending = b""
 
-    def write(self, data: bytes) -> None:
-        """Write it all, now or when that is possible again."""
+    @property
+    def pending(self) -> bytes:
+        """What could not be written yet."""
+        return self._pending
+
+    def write(self, data: bytes, again: bool = False) -> None:
+        """
+        Write it all, now or when that is possible again.
+
+        @param again: find out whether it is.
+        """
         self._pending += data
-        if self.gate.ready:
+        if self.gate.ready or again:
             self._flush()
 
     def _flush(self) -> None:

@@ -237,6 +237,26 @@ class Streams:
         """Every sink."""
         return list(self._sinks.values())
 
+    def pending(self) -> dict[str, bytes]:
+        """What waits to be written, by the path of the file; that of the standard output is empty."""
+        found = {path: store.pending for path, store in self._files.items()}
+        if self._standard is not None and self._standard.store is not None:
+            found[""] = self._standard.store.pending
+        return {path: data for path, data in found.items() if data}
+
+    def restore(self, path: str, data: bytes) -> None:
+        """Write what has waited in an earlier image of this program; it is lost if its stream is no more."""
+        store = self._files.get(path) if path else self._output().store
+        if store is not None:
+            store.write(data)
+
+    def retry(self) -> None:
+        """Try at once whether what could not be written can be now."""
+        for store in self._files.values():
+            store.write(b"", True)
+        if self._standard is not None and self._standard.store is not None:
+            self._standard.store.write(b"", True)
+
     def flush(self) -> None:
         """Write what waits, as far as it is read."""
         for sink in (*self._sinks.values(), *filter(None, [self._default])):

@@ -12,8 +12,9 @@ import heapq
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
+from typing import Any
 
 import attrs
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -28,6 +29,7 @@ BATCH = 500
 """So many lines are told at a time."""
 OVERHEAD = 200
 """Bytes of memory that a block takes besides its text."""
+HANDED = 64 * 1024
 DAEMON = Names(0, "", 0)
 """Whose lines those of the supervisor's own log are."""
 
@@ -136,16 +138,19 @@ class Tails:
         @param text: each with its newline.
         @param filed: whether they are read from its file whenever they are wanted.
         """
+        self._push(self._wall(), names, pid, output, text, filed)
+        for following in self._followings:
+            if following.selection.watcher(names.watcher):
+                following.wake()
+
+    def _push(self, now: float, names: Names, pid: int, output: int, text: bytes, filed: bool) -> None:
         ring = self._rings.get(names.watcher)
         if ring is None:
             limit = self._limits.get(names.watcher, DEFAULT_BYTES)
             if not limit:
                 return
             ring = self._rings[names.watcher] = Ring(limit)
-        ring.push(next(self._serial), self._wall(), names, pid, output, text, filed)
-        for following in self._followings:
-            if following.selection.watcher(names.watcher):
-                following.wake()
+        ring.push(next(self._serial), now, names, pid, output, text, filed)
 
     def followed(self, watcher: str) -> bool:
         """Whether somebody follows a watcher."""
@@ -191,6 +196,25 @@ class Tails:
         for watcher, ring in list(self._rings.items()):
             if not self.followed(watcher):
                 ring.keep(lambda block: not block.filed)
+
+    def handover(self) -> list[list[Any]]:
+        """The last blocks, L{HANDED} bytes of each watcher at most, for another image of this program."""
+        found = []
+        for ring in self._rings.values():
+            room = HANDED
+            for block in reversed(ring.blocks):
+                room -= len(block.text)
+                if room < 0:
+                    break
+                if not block.filed:
+                    found.append(block)
+        return [[block.time, attrs.astuple(block.names), block.pid, block.output, block.text.hex()]
+                for block in sorted(found, key=lambda block: block.serial)]
+
+    def restore(self, blocks: Iterable[Sequence[Any]]) -> None:
+        """Go on with what was handed over."""
+        for at, names, pid, output, text in blocks:
+            self._push(at, Names(*names), pid, output, bytes.fromhex(text), False)
 
     def limit(self, watcher: str, size: int) -> None:
         """Let a watcher have a ring of so many bytes at most; 0 is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -71,6 +72,13 @@ class TailTests(StackCase):
             self.assertEqual((line["text"], line["watcher"], line["wid"]), ("second", "plain", 1))
             self.assertGreater(line["time"], 0)
 
+    def test_upgrade(self) -> None:
+        """After an upgrade the last lines are still there, and whose they are."""
+        daemon = self.stack()
+        before = daemon.cli("tail", "--plain", "--stderr", "web/2").stdout
+        self.assertEqual(daemon.cli("upgrade").returncode, 0)
+        self.assertEqual(daemon.cli("tail", "--plain", "--stderr", "web/2").stdout, before)
+
     def test_followCommand(self) -> None:
         """C{tail -f} prints them as they come."""
         daemon = self.stack()
@@ -118,3 +126,35 @@ stderr_stream.class = StdoutStream
             written("3")
             self.assertEqual(path.read_text(), "out 3\nerr 3\n")
         self.assertEqual(daemon.cli("tail", "--plain", "web").stdout, "out 3\nerr 3\n")
+
+
+class OwnLogTests(StackCase):
+    """Tests of the supervisor's own log."""
+
+    def test_syslog(self) -> None:
+        """It goes to syslog as in Circus."""
+        daemon = self.daemon("")
+        path = daemon.folder / "s"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as box:
+            box.settimeout(TIMEOUT)
+            box.bind(str(path))
+            daemon.ini.write_text(f"[circus]\nlogoutput = syslog://{path}?local1\n[watcher:web]\ncmd = sleep 1000\n")
+            daemon.start()
+            self.assertRegex(box.recv(9999), rb"^<14[0-9]>circus\[\d+\]: ")
+            daemon.process.terminate()
+            daemon.join()
+
+    def test_json(self) -> None:
+        """It can be an object a line, in a file that is opened again when that is asked for."""
+        daemon = self.daemon("[circus]\nlogoutput = own.log\nlog_format = json\n[watcher:web]\n"
+                             "cmd = sh -c 'echo hi; exec sleep 1000'\n")
+        path = daemon.folder / "own.log"
+        daemon.start()
+        daemon.wait("hi")
+        told = [json.loads(line) for line in path.read_text().splitlines()]
+        self.assertLessEqual({"time", "level", "namespace", "text"}, set(told[0]))
+        path.rename(daemon.folder / "moved")
+        daemon.call("reopenlogs")
+        daemon.process.terminate()
+        daemon.join()
+        self.assertTrue(path.read_text())
