@@ -51,8 +51,8 @@ def table(rows: Iterable[Sequence[str]], widths: str) -> list[str]:
 
 
 def literal(text: str) -> str:
-    """Text as it is typed."""
-    return f"``{text}``" if text else ""
+    """Text as it is typed, without the blanks around it, which reStructuredText does not take."""
+    return f"``{text.strip()}``" if text.strip() else ""
 
 
 def plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -22,6 +23,7 @@ from circustwist.model.commands import COMMANDS
 from circustwist.model.ini import read
 from circustwist.model.reference import entries, streamEntries
 from circustwist.model.streams import STREAMS
+from circustwist.tap import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 TRANSCRIPT = ROOT / "docs" / "examples" / "hello" / "transcript.txt"
@@ -64,6 +66,13 @@ def inis() -> Iterator[tuple[str, str]]:
                 yield page, textwrap.dedent(match[3])
 
 
+def literal() -> Iterator[tuple[str, str]]:
+    """Every line of every literal block, with the page it is on."""
+    for page, text in pages().items():
+        for match in LITERAL.finditer(text):
+            yield from ((page, line) for line in match[2].splitlines())
+
+
 def typed() -> Iterator[tuple[str, str]]:
     """Every command line of circustwist, with the page it is on; placeholders are filled in."""
     texts = {**pages(), TRANSCRIPT.name: "::\n\n" + textwrap.indent(TRANSCRIPT.read_text(), "    ")}
@@ -100,6 +109,59 @@ class PageTests(SynchronousTestCase):
                     cli.main(words, "circustwist", standalone_mode=False, obj=Session())
                 except click.ClickException as error:
                     self.fail(f"{page}: circustwist {line}: {error.format_message()}")
+
+    def test_programs(self) -> None:
+        """Every other command line that begins like one of ours names a target, a module or options that exist."""
+        targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+        found = [(page, line.strip().removeprefix("$ ")) for page, line in literal()]
+        checked = 0
+        for page, line in found:
+            ours = line.startswith(("make ", "twistd ", "python -m "))
+            first, *words = shlex.split(line.partition(" #")[0]) if ours else [""]
+            if first == "make":
+                self.assertIn(words[0], targets, (page, line))
+            elif first == "twistd":
+                options = Options()
+                self.patch(options, "postOptions", lambda: None)
+                options.parseOptions(words[words.index("circus") + 1:])
+            elif first == "python":
+                self.assertTrue((ROOT / words[1].replace(".", "/")).exists(), (page, line))
+            checked += bool(first)
+        self.assertGreater(checked, 10)
+
+    def test_python(self) -> None:
+        """Every block of Python can be compiled, and what a page includes is there."""
+        for page, text in pages().items():
+            for match in LITERAL.finditer(text):
+                block = textwrap.dedent(match[2]).strip()
+                if re.match(r"(# \w+\.py|import |from \w+ import )", block):
+                    compile(block, page, "exec")
+            for name in re.findall(r"literalinclude:: (\S+)", text):
+                self.assertTrue(((ROOT / page).parent / name).exists(), (page, name))
+
+    def test_languages(self) -> None:
+        """A block is of a kind that is checked."""
+        for page, text in pages().items():
+            for match in BLOCK.finditer(text):
+                self.assertIn(match[2], ("ini", "dockerfile"), page)
+                if match[2] == "dockerfile":
+                    self.image(page, textwrap.dedent(match[3]))
+
+    def image(self, page: str, text: str) -> None:
+        """What a container runs can be run, in a shell's words or in those of JSON."""
+        words = json.loads(text.rpartition("CMD ")[2])
+        self.assertEqual(words[:2], ["twistd", "-n"], page)
+        options = Options()
+        self.patch(options, "postOptions", lambda: None)
+        options.parseOptions(words[words.index("circus") + 1:])
+
+    def test_numbers(self) -> None:
+        """The README's numbers are those of the page about performance."""
+        readme, page = ((ROOT / name).read_text() for name in ("README.rst", "docs/performance.rst"))
+        found = re.findall(r"^     - ([\d.]+ m?s)$", readme, re.M)
+        self.assertGreater(len(found), 6)
+        for number in found:
+            self.assertRegex(page, rf"(?m)\s{re.escape(number)}(\s|$)")
 
     def test_files(self) -> None:
         """Every file that is named exists."""
