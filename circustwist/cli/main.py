@@ -19,13 +19,13 @@ from .. import __version__
 from ..control.blocking import ControlError
 from ..control.boxes import BoxError
 from ..model.commands import COMMANDS, TABLE, Command
-from . import export, find, imports, local, logs, passwd, setting
+from . import export, find, imports, live, local, logs, passwd, setting
 from .find import Session
 from .known import KNOWN, plainly
 from .outcome import INTERRUPTED, fault
 from .parameter import everywhere, parameter
 
-ALONE = (export, imports, local, passwd)
+ALONE = (export, imports, live, local, passwd)
 """The modules that put commands that are in no table into L{local.LOCAL}."""
 
 SETTING = {"set": setting.set, "add": setting.add, "get": setting.get}
