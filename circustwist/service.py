@@ -23,6 +23,7 @@ from .alarm import Alarm
 from .announce import Announcer, guide
 from .facade import Inside, Views
 from .faces import Faces
+from .guests import Plugins
 from .hooks import Hooks
 from .logic import durable
 from .logic.answers import watcherDetail
@@ -137,8 +138,8 @@ class Supervisor(Service):
         prepared.journal.compact(self._entries)
         interrupted = tuple((one.id, one.command, one.by) for one in prepared.left.operations)
         left = prepared.left
-        self.interpreter.feed(
-            Begun(left.wanted, interrupted, left.completed, left.hooked, left.resized, left.generations))
+        self.interpreter.feed(Begun(
+            left.wanted, interrupted, left.completed, left.hooked, left.resized, left.generations, left.stoppers))
 
     def _build(self) -> None:
         prepared, host = self._prepared, self._host
@@ -165,7 +166,9 @@ class Supervisor(Service):
         self.interpreter.does(Aside, self._aside)
         alarm = Alarm(host.reactor, clock, self._spawner, planner.plain, lambda name: arbiter.stack.watcher(name))
         publisher.subscribe(alarm.hear)
-        self._guests = (alarm, self._hooks(clock))
+        plugins = Plugins(host.reactor, clock, steering, lambda: arbiter.stack)
+        clock.callLater(0, plugins.open)
+        self._guests = (plugins, alarm, self._hooks(clock))
         publisher.subscribe(Announcer(arbiter, clock, guide(prepared, host.screen)).hear)
         outputs.grace = prepared.stack.settings.drain_grace
         for watcher in prepared.stack.watchers:

@@ -23,7 +23,8 @@ from circustwist.model.circus import UNUSED
 from circustwist.model.commands import COMMANDS, Argument, Command
 from circustwist.model.convert import RLIMITS
 from circustwist.model.hooks import POINTS
-from circustwist.model.reference import SECTIONS, Entry, entries, streamEntries
+from circustwist.model.plugins import KINDS, NATIVE
+from circustwist.model.reference import SECTIONS, Entry, entries, pluginEntries, streamEntries
 from circustwist.model.streams import STREAMS
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -112,6 +113,17 @@ def points() -> str:
              "counts as yes" if point.forgiven else "counts as no" if point.decides else "changes nothing")
             for name, point in POINTS.items()]
     return "\n".join(table([("Hook", "When", "Is given", "An exception"), *rows], "22 46 20 12"))
+
+
+def plugins() -> str:
+    """Every plugin that runs inside the supervisor, with its options."""
+    lines: list[str] = []
+    for kind, cls in KINDS.items():
+        uses = [use for use, of in NATIVE.items() if of == kind]
+        lines += [*heading(kind, "~"), plain(inspect.getdoc(cls) or ""), ""]
+        lines += [f"``use = {uses[0]}``", ""]
+        lines += [line for entry in pluginEntries(kind) for line in described(entry)]
+    return "\n".join(lines)
 
 
 def unused() -> list[str]:
@@ -243,6 +255,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "circus-options": options,
     "circus-commands": commands,
     "circus-hooks": points,
+    "circus-plugins": plugins,
     "circus-worker": lambda: states("worker"),
     "circus-watcher": lambda: states("watcher"),
     "circus-faults": faults,

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "circustwist"
 
-FLOORS = {"model": 1, "logic": 2, "system": 3, "control": 4, "web": 4, "cli": 4}
+FLOORS = {"model": 1, "logic": 2, "system": 3, "control": 4, "web": 4, "cli": 4, "plugins": 4}
 ROOF = 5
 FACES = frozenset(name for name, floor in FLOORS.items() if floor == 4)
 

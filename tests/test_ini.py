@@ -15,6 +15,7 @@ from circustwist.model.convert import OPTIONS
 from circustwist.model.errors import Place
 from circustwist.model.hooks import Hook
 from circustwist.model.ini import Reading, read
+from circustwist.model.plugins import Flapping
 from circustwist.model.reading import LARGEST, Findings, scan
 from circustwist.model.settings import Settings
 from circustwist.model.stack import Watcher
@@ -285,10 +286,18 @@ class SectionTests(IniTestCase):
             "S stack.ini:9: [zzz] unknown section")
 
     def test_plugin(self) -> None:
-        """A plugin is accepted and does nothing yet."""
-        self.assertTold(
-            WEB + "[plugin:flapping]\nuse = x\n",
-            "W stack.ini:3: [plugin:flapping] has no effect: plugins are not supported yet")
+        """Those of Circus have options of their own; any other class gets its options as text."""
+        found = self.assertTold(
+            WEB + "[plugin:flapping]\nuse = circus.plugins.flapping.Flapping\nattempts = 3\nwindow = 1m\natempts = 3\n"
+            "[plugin:mine]\nuse = shop.Mine\nloop_rate = fast\n[plugin:http]\nuse = "
+            "circus.plugins.http_observer.HttpObserver\nrestart_on_error = wbe\n[plugin:bad]\nuse = x\n",
+            "W stack.ini:7: [plugin:flapping] atempts: has no effect: Flapping runs inside the supervisor and has no "
+            "such option; did you mean attempts?",
+            "F stack.ini:13: [plugin:http] restart_on_error: there is no [watcher:wbe]; did you mean web?",
+            "F stack.ini:15: [plugin:bad] use: 'x' is no class; e.g. circus.plugins.flapping.Flapping")
+        flapping, _, mine = found.stack.plugins
+        self.assertEqual((flapping.kind, flapping.settings), ("Flapping", Flapping(attempts=3, window=60.0)))
+        self.assertEqual((mine.kind, mine.use, mine.config), ("", "shop.Mine", {"loop_rate": "fast"}))
 
     def test_names(self) -> None:
         """Names are checked, and two that differ only in case are one too many."""

@@ -74,7 +74,8 @@ def watcherDetail(watcher: Watcher, now: float) -> dict[str, Any]:
         "name": watcher.name, "status": watcher.status, "wanted": watcher.seats.wanted,
         "configured": watcher.spec.numprocesses, "resized": resized(watcher, now), "active": watcher.seats.active(),
         "restarts": watcher.past.restarts, "problem": watcher.past.problem or watcher.past.stale,
-        "asleep": watcher.demand.asleep, "generation": watcher.seats.generation, "last": _death(watcher.past.last, now),
+        "stopper": watcher.past.stopper, "asleep": watcher.demand.asleep, "generation": watcher.seats.generation,
+        "last": _death(watcher.past.last, now),
         "workers": [
             {"id": id, "wid": w.names.wid, "pid": w.pid, "state": w.state, "age": round(now - w.since, 3),
              "generation": w.names.generation, "said": w.said}

@@ -183,6 +183,7 @@ class Arbiter(Schedule):
                 resume(watcher)
             watcher.seats.wanted = wanted if watcher.spec.cmd else 0
             watcher.past.completed = watcher.name in input.completed or None
+            watcher.past.stopper = input.stoppers.get(watcher.name, "")
             watcher.seats.hooks.env = input.hooked.get(watcher.name, {})
             if watcher.spec.cmd and running:
                 starting.append(watcher)

@@ -78,6 +78,7 @@ class Left:
     @ivar operations: those that were under way, in the order of their begin.
     @ivar completed: the watchers that ended by themselves with success.
     @ivar tuned: what was changed at run time, by lower-case name.
+    @ivar stoppers: who stopped watchers that do not run.
     @ivar hooked: what hooks have changed in the environment of processes, by watcher; None is removed.
     @ivar resized: who gave a watcher another number of processes than the configuration does, and when.
     """
@@ -92,6 +93,7 @@ class Left:
     tuned: Mapping[str, Tuned] = attrs.field(factory=dict, hash=False)
     hooked: Mapping[str, Mapping[str, str | None]] = attrs.field(factory=dict, hash=False)
     resized: Mapping[str, tuple[str, float]] = attrs.field(factory=dict, hash=False)
+    stoppers: Mapping[str, str] = attrs.field(factory=dict, hash=False)
 
     def __bool__(self) -> bool:
         """Whether there are workers to look for."""
@@ -121,13 +123,17 @@ def gone(id: int) -> Entry:
     return {"kind": "gone", "id": id}
 
 
-def wanted(watcher: str, running: bool, numprocesses: int, resized: tuple[str, float] | None = None) -> Entry:
+def wanted(
+    watcher: str, running: bool, numprocesses: int, resized: tuple[str, float] | None = None, stopper: str = ""
+) -> Entry:
     """
     Somebody started, stopped or resized a watcher.
 
     @param resized: who gave it a number of processes that the configuration does not, and when; None if it does.
+    @param stopper: who stopped it; empty if nobody did.
     """
     entry = {"kind": "wanted", "watcher": watcher, "running": running, "numprocesses": numprocesses}
+    entry |= {"stopper": stopper} if stopper else {}
     return entry if resized is None else {**entry, "by": resized[0], "at": resized[1]}
 
 
@@ -180,7 +186,8 @@ def snapshot(left: Left) -> list[Entry]:
     """The fewest entries of which L{replay} makes this again."""
     entries = [serial(left.nextId)]
     entries += [reloaded(watcher, generation) for watcher, generation in left.generations.items()]
-    entries += [wanted(watcher, *state, left.resized.get(watcher)) for watcher, state in left.wanted.items()]
+    entries += [wanted(name, *state, left.resized.get(name), left.stoppers.get(name, ""))
+                for name, state in left.wanted.items()]
     entries += [completed(watcher) for watcher in sorted(left.completed)]
     entries += [tuned(name, change) for name, change in left.tuned.items()]
     entries += [hooked(name, env) for name, env in left.hooked.items()]
@@ -253,6 +260,7 @@ class _Replay:
         self.tuned: dict[str, Tuned] = {}
         self.hooked: dict[str, dict[str, str | None]] = {}
         self.resized: dict[str, tuple[str, float]] = {}
+        self.stoppers: dict[str, str] = {}
         self.nextId = 1
 
     def take(self, entry: Mapping[str, Any]) -> None:
@@ -268,7 +276,8 @@ class _Replay:
         """What it adds up to."""
         return Left(
             tuple(self.workers.values()), self.wanted, self.sockets, self.nextId, self.generations,
-            tuple(self.operations.values()), frozenset(self.completed), self.tuned, self.hooked, self.resized)
+            tuple(self.operations.values()), frozenset(self.completed), self.tuned, self.hooked, self.resized,
+            self.stoppers)
 
     def _intent(self, entry: Mapping[str, Any]) -> None:
         names = Names(
@@ -305,10 +314,14 @@ class _Replay:
         if not isinstance(running, bool) or (watcher not in self.wanted and len(self.wanted) >= MOST):
             raise _Nonsense
         resized = (_name(entry["by"]), _seconds(entry["at"])) if "by" in entry else None
+        stopper = _name(entry["stopper"]) if "stopper" in entry else ""
         self.wanted[watcher] = running, _whole(entry["numprocesses"], 0, MOST)
         self.resized.pop(watcher, None)
         if resized is not None:
             self.resized[watcher] = resized
+        self.stoppers.pop(watcher, None)
+        if stopper and not running:
+            self.stoppers[watcher] = stopper
         if running:
             self.completed.discard(watcher)
 

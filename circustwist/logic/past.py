@@ -38,6 +38,7 @@ class Past:
     @ivar completed: whether all processes that ended for good did so with success; None if none has ended for good
         since the watcher was started.
     @ivar resized: who gave it a number of processes that the configuration does not, and when; None if it does.
+    @ivar stopper: who stopped the watcher; empty if it was started since, or nobody did.
     @ivar ends: the times of unplanned ends that C{start_limit_burst} counts.
     """
 
@@ -47,4 +48,5 @@ class Past:
     stale: str = ""
     completed: bool | None = None
     resized: tuple[str, float] | None = None
+    stopper: str = ""
     ends: list[float] = attrs.field(factory=list)

@@ -19,7 +19,7 @@ from ..model.errors import Conflict, Denied, MessageError, NotFound, RequestErro
 from ..model.events import Occurrence
 from ..model.inputs import Asked, Input, Looked, Who
 from ..model.line import Line, Selection, selected
-from . import alteration, answers, configuration, figures, hooking
+from . import alteration, answers, configuration, figures, hooking, plugged
 from .arbiter import Arbiter
 from .change import Change
 from .dependency import required, startStages, step, stopStages
@@ -150,6 +150,10 @@ class Requests:
             raise NotFound(f"program {name} not found")
         return watcher
 
+    def _permitted(self, asked: Asked, arguments: Mapping[str, Any]) -> list[Watcher]:
+        """The watchers that are meant and that the asker may change."""
+        return plugged.permitted(asked, self._matching(arguments["name"], arguments["match"]), self.arbiter.lines)
+
     def _matching(self, name: str, match: str) -> list[Watcher]:
         """The watchers whose name matches, in order of start; those with autostart if no name is given."""
         every = self.arbiter.watchers.items()
@@ -241,15 +245,15 @@ class Requests:
     # Changing
 
     def _start(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
-        found = self._matching(arguments["name"], arguments["match"])
+        found = self._permitted(asked, arguments)
         return self.change(asked, arguments, startStages(required(found, self.arbiter.watchers)), now)
 
     def _stop(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
-        found = self._matching(arguments["name"], arguments["match"])
+        found = self._permitted(asked, arguments)
         return self.change(asked, arguments, stopStages(found), now)
 
     def _restart(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
-        found = self._matching(arguments["name"], arguments["match"])
+        found = self._permitted(asked, arguments)
         stages = [[step(watcher, "stop", "start") for watcher in found]]
         if any(watcher.spec.depends_on for watcher in found):
             stages = [*stopStages(found), *startStages(required(found, self.arbiter.watchers))]
@@ -258,7 +262,7 @@ class Requests:
     def _reload(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         if not arguments["graceful"]:
             return self._restart(asked, arguments, now)
-        found = self._matching(arguments["name"], arguments["match"])
+        found = self._permitted(asked, arguments)
         # One that is stopped is started, as Circus does.
         stages = [[step(watcher, "reload" if watcher.running else "start")] for watcher in found]
         if any(watcher.spec.depends_on and not watcher.running for watcher in found):

@@ -81,11 +81,12 @@ class Watcher:
 
     def wish(self, running: bool) -> Record:
         """What should be, for the journal."""
-        return Record(durable.wanted(self.name, running, self.seats.wanted, self.past.resized))
+        past = self.past
+        return Record(durable.wanted(self.name, running, self.seats.wanted, past.resized, past.stopper))
 
     def start(self, now: float, by: str) -> Effects:
         """Run, or fill up what is missing; or wait to be needed."""
-        self.past.problem = ""
+        self.past.problem = self.past.stopper = ""
         if self.spec.on_demand and not self.running and not self.seats.held:
             return self.keepSeats() + self.inputs.sleep(now)
         return hooking.start(self, now, by) + self.keepSeats() + self.settle(now)
@@ -114,6 +115,7 @@ class Watcher:
         @param again: whether it is to run afterwards, in this life of the supervisor or in its next.
         """
         runs = self.status != "stopped" or self.demand.asleep
+        self.past.stopper = "" if again else ending.by
         told = (self.wish(False),) if runs and not again else NOTHING
         return told + hooking.stop(self, now, ending) + self.settle(now)
 

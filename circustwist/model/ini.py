@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
-from . import expand, hooking, launch, rules, values
+from . import expand, hooking, launch, plugging, rules, values
 from .convert import COMMAND, INCLUDES, NO_VARIABLE, RLIMITS, Converter, isFree
 from .errors import Place, Problem
 from .naming import stackName
+from .plugins import Plugin
 from .reading import Entry, Environments, Findings, ListFiles, OpenFile, Scope, Section, collect, shown
 from .settings import Settings
 from .stack import Socket, Stack, Watcher
@@ -74,9 +75,7 @@ class _Reader:
         """Tell of the sections that are not read."""
         for title, section in self._sections.items():
             head, colon, rest = title.partition(":")
-            if head == "plugin" and colon:
-                self._findings.warn(section.at(""), "has no effect: plugins are not supported yet")
-            elif title not in _PLAIN_HEADS and not (head in _NAMED_HEADS and colon):
+            if title not in _PLAIN_HEADS and not (head in _NAMED_HEADS and colon):
                 near = self._findings.near(head, (*_PLAIN_HEADS, *_NAMED_HEADS))
                 title = near if near == "circus" or (near == "env" and not rest) else f"{near}:{rest or 'NAME'}"
                 meant = f"; did you mean [{title}]?" if near else ""
@@ -117,6 +116,10 @@ class _Reader:
             found.append(user)
         rules.users(found, self._sections, self._findings)
         return tuple(found)
+
+    def plugins(self, watchers: Iterable[Watcher]) -> tuple[Plugin, ...]:
+        """The C{[plugin:NAME]} sections."""
+        return plugging.plugins(self._converter, self._environments.common, watchers)
 
     def watchers(self, sockets: Mapping[str, Socket]) -> list[Watcher]:
         """The C{[watcher:NAME]} sections."""
@@ -234,6 +237,6 @@ def assembled(
         tuple(sorted(watchers, key=lambda watcher: watcher.name)),
         tuple(sorted(sockets.values(), key=lambda socket: socket.name)),
         {(title, key): entry.place for title, section in sections.items() for key, entry in section.entries.items()},
-        users,
+        users, reader.plugins(watchers),
     )
     return Reading(stack, findings.problems)

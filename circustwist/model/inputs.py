@@ -103,11 +103,13 @@ class Who:
     @ivar name: as it is shown and logged, e.g. C{ann (uid 1000, amp)}.
     @ivar role: C{viewer}, C{operator}, C{admin}, or empty for none.
     @ivar defines: whether they may, as admins, also say what is run.
+    @ivar plugin: whether it is a plugin, which never undoes what somebody else did.
     """
 
     name: str
     role: str = ""
     defines: bool = True
+    plugin: bool = False
 
 
 @attrs.frozen
@@ -149,6 +151,7 @@ class Begun:
     @ivar hooked: what hooks had changed in the environment of each watcher's processes.
     @ivar resized: who gave a watcher another number of processes than the configuration does, and when.
     @ivar generations: how many reloads each watcher had seen.
+    @ivar stoppers: who had stopped those that do not run.
     """
 
     wanted: Mapping[str, tuple[bool, int]] = attrs.field(factory=dict, hash=False)
@@ -157,6 +160,7 @@ class Begun:
     hooked: Mapping[str, Mapping[str, str | None]] = attrs.field(factory=dict, hash=False)
     resized: Mapping[str, tuple[str, float]] = attrs.field(factory=dict, hash=False)
     generations: Mapping[str, int] = attrs.field(factory=dict, hash=False)
+    stoppers: Mapping[str, str] = attrs.field(factory=dict, hash=False)
 
 
 @attrs.frozen

@@ -11,6 +11,7 @@ import attrs
 
 from . import values
 from .option import Option, options
+from .plugins import KINDS
 from .settings import Settings
 from .stack import Socket, Watcher
 from .streams import OUTPUTS, STREAMS
@@ -71,10 +72,17 @@ def streamEntries(kind: str) -> Iterator[Entry]:
         yield Entry("watcher", name, option, default, _CHANGES[option.live])
 
 
+def pluginEntries(kind: str) -> Iterator[Entry]:
+    """The options of a kind of plugin."""
+    for name, option, default in options(KINDS[kind]):
+        yield Entry("plugin", name, option, default, _CHANGES[option.live])
+
+
 def find(name: str) -> list[Entry]:
     """An option in every kind of section that has it; one of a stream with its output, or without."""
     output, dot, rest = name.lower().partition(".")
     if dot and output in OUTPUTS:
         every = (entry for kind in STREAMS for entry in streamEntries(kind))
         return [attrs.evolve(entry, name=name.lower()) for entry in every if entry.name == rest][:1]
-    return [entry for entry in entries() if entry.name == name.lower()]
+    plugged = (entry for kind in KINDS for entry in pluginEntries(kind))
+    return [entry for entry in (*entries(), *plugged) if entry.name == name.lower()]

@@ -18,6 +18,7 @@ from .circus import UNUSED
 from .convert import RLIMITS
 from .hooks import POINTS
 from .option import Option, options
+from .plugins import NATIVE
 from .reference import changes
 from .settings import Settings
 from .stack import Socket, Watcher
@@ -169,6 +170,7 @@ def document() -> Json:
         "additionalProperties": False,
         "$defs": {
             "circus": _circus(), "watcher": _watcher(), "socket": _socket(), "user": _user(), "env": environment,
-            "plugin": {"type": "object", "deprecated": True, "description": "No effect: there are no plugins yet."},
+            "plugin": {"type": "object", "required": ["use"], "properties": {"use": {
+                "type": "string", "description": "The dotted name of the plugin's class.", "examples": list(NATIVE)}}},
         },
     }

@@ -18,6 +18,7 @@ from . import values
 from .errors import Place
 from .hooks import Hook
 from .option import option as _option
+from .plugins import Plugin
 from .settings import Settings
 from .streams import NO_STREAM, Stream
 from .users import User
@@ -299,6 +300,7 @@ class Stack:
     @ivar sockets: sorted by name.
     @ivar origins: where each option stands, by section title and option.
     @ivar users: in the order of the files.
+    @ivar plugins: sorted by name.
     """
 
     name: str
@@ -308,6 +310,7 @@ class Stack:
     sockets: tuple[Socket, ...] = ()
     origins: Mapping[tuple[str, str], Place] = attrs.field(factory=dict, hash=False, eq=False, repr=False)
     users: tuple[User, ...] = ()
+    plugins: tuple[Plugin, ...] = ()
 
     def watcher(self, name: str) -> Watcher | None:
         """The watcher of that name, in any case of letters."""
