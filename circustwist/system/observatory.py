@@ -170,7 +170,7 @@ class Observatory:
 
     def _begin(self, at: float) -> None:
         now = self._clock.seconds()
-        offspring = any(not observer.period and observer.due <= now for observer in self._observers)
+        offspring = any(not one.period and one.due <= now + SHORTEST / 2 for one in self._observers)
         self._round = _Round(now, max(0.0, now - at), self._sampling.walk(self._running(), now, offspring))
         self._step(self._round)
 
