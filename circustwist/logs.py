@@ -19,6 +19,8 @@ from zope.interface import implementer
 from .model.streams import FACILITIES
 from .system.tail import DAEMON, Tails
 
+AUDIT = "circustwist.audit"
+
 LEVELS = {"critical": "critical", "error": "error", "warning": "warn", "warn": "warn", "info": "info", "debug": "debug"}
 _SEVERITIES = {"critical": 2, "error": 3, "warn": 4, "info": 6, "debug": 7}
 KEPT_LOGS = 9
@@ -107,7 +109,7 @@ class Console:
     def __call__(self, event: dict[str, Any]) -> None:
         level = event.get("log_level", LogLevel.info)
         ours = str(event.get("log_namespace", "")).startswith("circustwist")
-        if level < (self._level if ours else LogLevel.warn):
+        if level < (self._level if ours else LogLevel.warn) or (level <= LogLevel.info and self._typed(event)):
             return
         if "log_failure" in event:
             self._failures(event)
@@ -118,6 +120,10 @@ class Console:
             with suppress(OSError):
                 self._out.write(f"{prefix}{text}\n")
                 self._out.flush()
+
+    def _typed(self, event: dict[str, Any]) -> bool:
+        """Whether this tells at a terminal who gave which command."""
+        return event.get("log_namespace") == AUDIT and self._out.isatty()
 
 
 def severe(level: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.python.failure import Failure
 
 from ..logic.requests import authorise
 from ..model import effects as asked
@@ -16,6 +17,7 @@ from ..model.errors import RequestError
 from ..model.events import Occurrence
 from ..model.inputs import Asked, Looked, Who
 from ..model.line import Line, Selection
+from . import audit
 from .interpret import Interpreter
 from .publish import Publisher
 from .tail import Following, Tails
@@ -67,6 +69,19 @@ class LocalSteering:
 
     def ask(self, command: str, arguments: Mapping[str, Any], who: Who) -> Deferred[Mapping[str, Any]]:
         """Give a command; see L{circustwist.logic.requests.Steering}."""
+        answer = self._ask(command, arguments, who)
+
+        def answered(value: Mapping[str, Any]) -> Mapping[str, Any]:
+            audit.answered(command, arguments, who, value)
+            return value
+
+        def refused(failure: Failure) -> Failure:
+            audit.refused(command, arguments, who, failure)
+            return failure
+
+        return answer.addCallbacks(answered, refused)
+
+    def _ask(self, command: str, arguments: Mapping[str, Any], who: Who) -> Deferred[Mapping[str, Any]]:
         if command in self._offered:
             return maybeDeferred(self._reply, TABLE[command], arguments, who)
         self._lastCall += 1
