@@ -335,7 +335,9 @@ class Daemon(Service):
         if code:
             # twistd itself would exit with 0; its own exit handlers have run by then.
             atexit.register(os._exit, code)
-        reactor.stop()
+        # Not at once: what clients were just answered is written in between.
+        later: Any = reactor
+        later.callFromThread(later.callFromThread, later.stop)
 
     def stopService(self) -> Any:
         """Stop everything, if that has not happened yet."""
