@@ -93,7 +93,10 @@ def status(stack: Json, paint: Paint, folder: str, only: str = "") -> list[str]:
     @param only: a watcher, which is then shown with its workers.
     """
     watchers = [watcher for watcher in stack["watchers"] if only.lower() in ("", watcher["name"].lower())]
-    rows = aligned([_watcher(watcher, paint) for watcher in watchers], (2, 3))
+    changed = {one["name"].lower(): one for one in stack.get("tuned", ())}
+    cells = [_watcher(watcher, paint, changed.get(watcher["name"].lower())) for watcher in watchers]
+    cells += [[safe(one["name"]), "", tuned(one)] for one in changed.values() if one["removed"] and not only]
+    rows = aligned(cells, (2, 3))
     if only:
         return rows + workers(watchers, paint)
     head = (safe(stack["name"]), f"pid {stack['pid']}", f"up {span(stack['uptime'])}",
@@ -101,11 +104,13 @@ def status(stack: Json, paint: Paint, folder: str, only: str = "") -> list[str]:
     return ["  ".join(head), *rows, *sockets(stack["sockets"], paint)]
 
 
-def _watcher(watcher: Json, paint: Paint) -> list[str]:
+def _watcher(watcher: Json, paint: Paint, changed: Json | None = None) -> list[str]:
     state = f"{paint(safe(watcher['status']))} {watcher['active']}/{watcher['wanted']}"
     notes = [safe(watcher["problem"])] if watcher.get("problem") else []
     if watcher.get("resized"):
         notes.append(resized(watcher["resized"]))
+    if changed:
+        notes.append(tuned(changed))
     if watcher.get("waits"):
         notes.insert(0, f"waits for {safe(watcher['waits'])}")
     if watcher.get("asleep"):
@@ -117,9 +122,20 @@ def _watcher(watcher: Json, paint: Paint) -> list[str]:
 
 def resized(told: Json) -> str:
     """Another number of processes than the configuration has: C{running 7, ini says 5 (ann, 10:02)}."""
+    return f"running {told['wanted']}, ini says {told['configured']} ({_whoWhen(told)})"
+
+
+def tuned(told: Json) -> str:
+    """What of a watcher is not as the configuration has it: C{max_age = 5 set (ann, 10:02)}."""
+    if told["removed"] or told["added"]:
+        return f"{'removed' if told['removed'] else 'added'} ({_whoWhen(told)})"
+    options = ", ".join(f"{safe(key)} = {safe(value)}" for key, value in told["options"].items())
+    return f"{options} set ({_whoWhen(told)})"
+
+
+def _whoWhen(told: Json) -> str:
     when = time.strftime("%H:%M", time.localtime(time.time() - told["ago"]))
-    who = safe(told["by"]).partition(" (")[0]
-    return f"running {told['wanted']}, ini says {told['configured']} ({who}, {when})"
+    return f"{safe(told['by']).partition(' (')[0]}, {when}"
 
 
 def _restarts(number: int, last: Json | None) -> str:
@@ -184,13 +200,15 @@ def _counted(changed: Json) -> str:
     return " and ".join(counts) or "unchanged"
 
 
-def plan(items: Sequence[Json], tuned: Sequence[Json] = ()) -> list[str]:
+def plan(items: Sequence[Json], sizes: Sequence[Json] = (), kept: Sequence[Json] = ()) -> list[str]:
     """
     What applying a configuration would do.
 
-    @param tuned: the watchers that have another number of processes than it says, which stays so.
+    @param sizes: the watchers that have another number of processes than it says, which stays so.
+    @param kept: those of which something else stays that was changed at run time.
     """
-    stays = [f"watcher {safe(each['name'])} stays as it is: {resized(each)}" for each in tuned]
+    stays = [f"watcher {safe(each['name'])} stays as it is: {resized(each)}" for each in sizes]
+    stays += [f"watcher {safe(each['name'])} stays as it is: {tuned(each)}" for each in kept]
     return (_items(items) or ["nothing changes"]) + stays
 
 

@@ -20,7 +20,7 @@ from ..model.streams import Stream
 from .arbiter import Arbiter
 from .past import Death
 from .readiness import handed
-from .tuning import resized
+from .tuning import resized, told
 from .watcher import Watcher
 
 MASK = "***"
@@ -59,7 +59,7 @@ def overview(arbiter: Arbiter, about: About, now: float) -> dict[str, Any]:
         "watchers": [
             {**watcherDetail(watcher, now), "waits": ", ".join(map(str, arbiter.waits(watcher)))}
             for watcher in inFile(arbiter)],
-        "sockets": sockets(arbiter.stack, about),
+        "sockets": sockets(arbiter.stack, about), "tuned": told(arbiter.tuning.every, now),
     }
 
 

@@ -47,7 +47,7 @@ from .machine import resume
 from .operations import Operation
 from .schedule import GATED, Schedule
 from .seats import joined
-from .tuning import Tuning, sizes
+from .tuning import Tuning, sizes, told
 from .watcher import Watcher
 from .worker import Ending, Worker, adoptedWorker
 
@@ -226,7 +226,9 @@ class Arbiter(Schedule):
         change.files = input.stack
         change.plan = compare(self.stack, applied(input.stack, self.tuning.over(input.stack)))
         if change.operation.command == "plan":
-            change.operation.info.update(change.plan.json(), tuned=sizes(self.watchers.values(), change.plan, now))
+            change.operation.info.update(
+                change.plan.json(), tuned=sizes(self.watchers.values(), change.plan, now),
+                kept=told(self.tuning.over(input.stack), now))
             return self._abandon(change, "", now)
         return (change.sockets(change.plan),)
 

@@ -126,3 +126,17 @@ def sizes(watchers: Iterable[Watcher], plan: Plan, now: float) -> list[dict[str,
     changed = {item.name for item in plan.items for change in item.changes if change.option == "numprocesses"}
     found = [(watcher.name, resized(watcher, now)) for watcher in watchers if watcher.name not in changed]
     return [{"name": name, **told} for name, told in found if told is not None and plan.new.watcher(name) is not None]
+
+
+def told(every: Mapping[str, Tuned], now: float) -> list[dict[str, Any]]:
+    """What lies over the files, by whom and for how long; of an environment only the names."""
+    return [{
+        "name": tuned.name, "added": tuned.added, "removed": tuned.removed, "by": tuned.by,
+        "ago": round(now - tuned.at, 3), "options": {key: _shown(value) for key, value in tuned.options.items()},
+    } for tuned in every.values()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(value)
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -21,6 +21,12 @@ class AlterationTests(StackCase):
                       "start job", "rm old", "incr job"):
             done = daemon.cli(*words.split())
             self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+        told = daemon.cli("status").stdout
+        for line in ("max_age = 3600 set (uid", "added (uid", "removed (uid", "running 2, ini says 1 (uid"):
+            self.assertIn(line, told)
+        planned = daemon.cli("plan").stdout
+        self.assertIn("watcher old is added", planned)
+        self.assertIn("watcher web stays as it is: max_age = 3600 set", planned)
         pids = {name: daemon.pids(name) for name in ("web", "job")}
         self.assertEqual([len(found) for found in pids.values()], [2, 2])
         daemon.kill()
