@@ -251,6 +251,25 @@ def faults() -> str:
     return "\n".join(lines)
 
 
+# Changes
+
+
+FRAGMENTS = {"feature": "New", "bugfix": "Repaired", "removal": "Gone"}
+"""The kinds of fragments, by the end of their names."""
+
+
+def changes() -> str:
+    """What is new since the last release, as the fragments of the changes tell it."""
+    lines: list[str] = []
+    for kind, title in FRAGMENTS.items():
+        found = sorted((Path(__file__).resolve().parent.parent / "CHANGES").glob(f"*.{kind}.rst"))
+        lines += heading(title, "-") if found else []
+        for path in found:
+            first, *rest = path.read_text().strip().splitlines()
+            lines += [f"* {first}", *(f"  {line}" for line in rest), ""]
+    return "\n".join(lines)
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "circus-options": options,
     "circus-commands": commands,
@@ -262,6 +281,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "circus-imports": lambda: raw(diagram.house()),
     "circus-supervisord": supervisord,
     "circus-supervisorctl": supervisorctl,
+    "circus-changes": changes,
 }
 """The text that stands for each directive."""
 

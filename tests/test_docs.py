@@ -219,6 +219,13 @@ class ReferenceTests(SynchronousTestCase):
                 self.assertIn(f"   * - ``{name}``", part)
         self.assertIn("Also called ``apply``.", page)
 
+    def test_changes(self) -> None:
+        """Every fragment of a change is on the page about changes, of a kind that is known."""
+        page = self.reference.changes()
+        for path in (ROOT / "CHANGES").glob("*.rst"):
+            self.assertIn(path.suffixes[-2][1:], self.reference.FRAGMENTS, path.name)
+            self.assertIn(path.read_text().strip().splitlines()[0], page)
+
     def test_own(self) -> None:
         """The page of commands tells of those too that ask no supervisor."""
         page = (ROOT / "docs" / "commands.rst").read_text()

@@ -63,6 +63,11 @@ class ExampleTests(SynchronousTestCase):
         """An option touches its table and the place where it means something."""
         self.check("option", "circustwist/model/stack.py", "circustwist/model/launch.py")
 
+    def test_stream(self) -> None:
+        """A stream touches the table, and the two modules of sinks."""
+        self.check(
+            "stream", "circustwist/model/streams.py", "circustwist/system/sinks.py", "circustwist/system/streams.py")
+
     def test_probe(self) -> None:
         """A probe touches the values that an option may have, and the prober."""
         self.check("probe", "circustwist/model/values.py", "circustwist/system/prober.py")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from circustwist.embedding import Settings, Supervisor, Watcher, fromIni, stack
 from circustwist.model.errors import ConfigError, WorldError
 
-from .stack import SCRIPTS
+from .stack import SCRIPTS, alive
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "embedding"
 
@@ -57,6 +60,47 @@ class ExampleTests(SynchronousTestCase):
         for path in (EXAMPLES / "loop.py", EXAMPLES / "application.py"):
             code = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith('"""')]
             self.assertLessEqual(len(code), 22, path)
+
+
+PROGRAM = """
+import sys
+from twisted.internet import reactor, task
+from twisted.internet.defer import Deferred, ensureDeferred
+from circustwist.embedding import Settings, Supervisor, Watcher, stack
+
+async def main(reactor):
+    supervisor = Supervisor(stack(
+        Settings(name="again", runtime_dir=sys.argv[1]), Watcher("one", cmd="sleep 1000", numprocesses=2)))
+    supervisor.startService()
+    await supervisor.ready()
+    print(sorted(supervisor.pids("one").values()), flush=True)
+    if len(sys.argv) > 2:
+        await supervisor.stopService()
+    else:
+        await Deferred()
+
+task.react(lambda reactor: ensureDeferred(main(reactor)))
+"""
+
+
+class KilledTests(SynchronousTestCase):
+    """A program with a supervisor in it that is killed."""
+
+    def test_adopted(self) -> None:
+        """When it comes back it finds its workers, and stops them in the end."""
+        folder = tempfile.mkdtemp(prefix="circustwist-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        words = [sys.executable, "-c", PROGRAM, f"{folder}/run"]
+        first = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        assert first.stdout is not None
+        told = first.stdout.readline()
+        first.kill()
+        first.communicate()
+        pids = json.loads(told)
+        self.assertEqual([pid for pid in pids if not alive(pid)], [])
+        again = subprocess.run([*words, "stop"], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(json.loads(again.stdout), pids, again.stderr)
+        self.assertEqual([pid for pid in pids if alive(pid)], [])
 
 
 class EmbeddedTests(TestCase):
