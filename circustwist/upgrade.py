@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.utils import getProcessOutputAndValue
 
 from .model.errors import WorldError
 from .system.handover import Handover, become
@@ -54,6 +53,8 @@ class Upgrader:
     async def _rehearse(self) -> None:
         # twistd refuses to start beside a pidfile of a process that lives, as we do.
         words = ["--pidfile=" if word.startswith("--pidfile=") else word for word in self._argv[1:]]
+        from twisted.internet.utils import getProcessOutputAndValue
+
         done: Deferred[tuple[bytes, bytes, int]] = getProcessOutputAndValue(
             self._argv[0], [*words, REHEARSAL], env=dict(self._environ), path=os.getcwd(), reactor=self._reactor)
         try:

@@ -130,6 +130,43 @@ class LeavingTests(SynchronousTestCase):
         self.assertEqual(len(memory.running), 2)
 
 
+class ReplacedTests(SynchronousTestCase):
+    """Workers whose seats others have taken."""
+
+    def test_replaced(self) -> None:
+        """Nobody new comes to a seat while its old worker is about to end, and for a moment after it was asked to."""
+        memory = stack()
+        memory.ask("reload", name="web", waiting=True)
+        memory.advance(0.1)
+        self.assertEqual(drained(memory)[:1], [1])
+        self.assertIn(0, avoided(memory))
+        self.assertNotIn(1, {id for id, _ in memory.signals})
+        memory.feed(Drained(memory.names[1]))
+        self.assertIn(1, {id for id, _ in memory.signals})
+        self.assertIn(0, avoided(memory))
+        memory.advance(1.1)
+        self.assertNotIn(0, avoided(memory))
+
+    def test_gone(self) -> None:
+        """When it has ended the seat is given connections again, and the reload ends with the last."""
+        memory = stack()
+        memory.ask("reload", name="web", waiting=True)
+        for _ in range(4):
+            memory.advance(0.1)
+            for id in drained(memory):
+                memory.feed(Drained(memory.names[id]))
+            memory.obey()
+        self.assertEqual((avoided(memory), sorted(memory.running)), ((), [4, 5, 6]))
+        self.assertEqual(memory.answers[1]["watchers"]["web"]["started"], [1004, 1005, 1006])
+
+    def test_alone(self) -> None:
+        """With one seat there is nobody else to serve: its old worker is asked at once."""
+        memory = stack(numprocesses=1)
+        memory.ask("reload", name="web")
+        memory.advance(0.1)
+        self.assertEqual((drained(memory), {id for id, _ in memory.signals}), ([], {1}))
+
+
 class DrainsTests(SynchronousTestCase):
     """Waiting until nobody waits."""
 

@@ -9,6 +9,7 @@ with it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 
 import attrs
@@ -44,6 +45,7 @@ class Detour:
     applies: bool = False
     avoided: tuple[int, ...] | None = None
     leaving: dict[int, str] = attrs.field(factory=dict)
+    _ending: dict[int, float] = attrs.field(factory=dict)
     _since: dict[int, float] = attrs.field(factory=dict)
     _served: set[int] = attrs.field(factory=set)
     _due: float = inf
@@ -61,8 +63,10 @@ class Detour:
                 self._since.pop(seat.number, None)
             else:
                 self._since.setdefault(seat.number, now if seat.number in self._served else now - PATIENCE)
+        self._ending = {id: until for id, until in self._ending.items() if until > now and id in seats.workers}
         told = self._avoid(seats, self._late(now))
-        due = min((since + PATIENCE for since in self._since.values() if since + PATIENCE > now), default=inf)
+        later = [since + PATIENCE for since in self._since.values() if since + PATIENCE > now]
+        due = min([*later, *self._ending.values()], default=inf)
         return told + self._wake(due, seats.spec.name)
 
     def _late(self, now: float) -> set[int]:
@@ -75,7 +79,8 @@ class Detour:
         return worker is not None and worker.state == "ready"
 
     def _avoid(self, seats: Seats, late: set[int]) -> Effects:
-        gone = {worker.names.seat for worker in seats.workers.values() if worker.names.id in self.leaving}
+        going = self.leaving.keys() | self._ending.keys()
+        gone = {worker.names.seat for worker in seats.workers.values() if worker.names.id in going}
         avoided = tuple(sorted(gone | late))
         before, self.avoided = self.avoided, avoided
         if avoided == before:
@@ -97,17 +102,39 @@ class Detour:
             return seats.trim(now, by)
         surplus = seats.surplus()
         before = self.leaving
-        self.leaving = {worker.names.id: before.get(worker.names.id, by) for worker in surplus if _drains(worker)}
+        self.leaving = {id: who for id, who in before.items() if _replaced(id, seats)}
+        self.leaving |= {worker.names.id: before.get(worker.names.id, by) for worker in surplus if _drains(worker)}
         effects = [
             (Drain(worker.names),) if _drains(worker) else seats.retire(worker, now, seats.ending(by, True))
             for worker in surplus if worker.names.id not in before
         ]
         return joined(effects) + (seats.clear() if seats.held >= seats.wanted else NOTHING)
 
+    def replaced(self, seats: Seats, workers: Iterable[Worker], now: float, by: str) -> Effects:
+        """End those whose seats others have taken, when nothing waits there for either, as long as others serve."""
+        effects: list[Effects] = []
+        for worker in workers:
+            if self.applies and seats.wanted > 1 and _drains(worker):
+                self.leaving[worker.names.id] = by
+                effects.append((Drain(worker.names),))
+            else:
+                effects.append(seats.retire(worker, now, seats.ending(by, True)))
+        return joined(effects)
+
     def drained(self, seats: Seats, worker: Worker, now: float) -> Effects:
         """Nothing waits for a worker any more."""
         by = self.leaving.pop(worker.names.id, None)
-        return NOTHING if by is None else seats.retire(worker, now, seats.ending(by, True))
+        if by is None:
+            return NOTHING
+        # Some go on accepting for a while.
+        self._ending[worker.names.id] = now + PATIENCE
+        return seats.retire(worker, now, seats.ending(by, True))
+
+
+def _replaced(id: int, seats: Seats) -> bool:
+    """Whether a worker is there whose seat somebody else has taken."""
+    worker = seats.workers.get(id)
+    return worker is not None and seats.seatOf(worker) is None
 
 
 def _drains(worker: Worker) -> bool:

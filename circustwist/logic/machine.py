@@ -217,7 +217,7 @@ def _reload(inputs: Inputs, watcher: Watcher, now: float, by: str) -> Effects:
     if watcher.reloading is not None:
         # Everyone is replaced, so that the one successor is not needed.
         effects = watcher.reloading.forget() + watcher.seats.unseated(now, by)
-    watcher.reloading = newReload(watcher.seats, by)
+    watcher.reloading = newReload(watcher.seats, watcher.detour, by)
     record = Record(durable.reloaded(watcher.name, watcher.seats.generation))
     return (*effects, record, *watcher.reloading.advance(now))
 

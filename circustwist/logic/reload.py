@@ -16,6 +16,7 @@ from collections import deque
 import attrs
 
 from ..model.effects import NOTHING, Effects, Forget, Timer, Wake
+from .detour import Detour
 from .seats import Seat, Seats, joined
 from .worker import Worker
 
@@ -29,6 +30,7 @@ class Reload:
     A reload under way.
 
     @ivar seats: whose.
+    @ivar detour: which of its seats are given no connections.
     @ivar by: who asked for it.
     @ivar olds: the ids still to be replaced, oldest first.
     @ivar going: the ids of those who end before their successors are started.
@@ -41,6 +43,7 @@ class Reload:
     """
 
     seats: Seats
+    detour: Detour
     by: str
     olds: deque[int]
     total: int
@@ -123,7 +126,7 @@ class Reload:
         others = {oldId, self.seats.seats[new.names.seat].holder} - {newId}
         self.seats.handOver(new)
         gone = [self.seats.workers[id] for id in sorted(others) if id in self.seats.workers]
-        return joined([self.seats.retire(worker, now, self.seats.ending(self.by, True)) for worker in gone])
+        return self.detour.replaced(self.seats, gone, now, self.by)
 
     def fail(self, problem: str, now: float) -> Effects:
         """A successor has failed: those without a seat go, and nobody else is replaced."""
@@ -162,14 +165,14 @@ class Due:
     killed: dict[int, Seat] = attrs.field(factory=dict)
     notBefore: float = 0.0
 
-    def next(self, seats: Seats, now: float) -> Reload | None:
+    def next(self, seats: Seats, detour: Detour, now: float) -> Reload | None:
         """The replacement of the first who is still there; None if there is nobody, or it is too soon."""
         while self.why and now >= self.notBefore:
             id = next(iter(self.why))
             worker = seats.workers.get(id)
             if worker is not None and worker.alive and seats.seatOf(worker) is not None:
                 why = self.why[id]
-                return Reload(seats, why.partition(" ")[0], deque([id]), 1, single=why)
+                return Reload(seats, detour, why.partition(" ")[0], deque([id]), 1, single=why)
             del self.why[id]
         return None
 
@@ -179,8 +182,8 @@ class Due:
         return (Wake(Timer("replace", watcher), self.notBefore),)
 
 
-def newReload(seats: Seats, by: str) -> Reload:
+def newReload(seats: Seats, detour: Detour, by: str) -> Reload:
     """A reload of everyone who has a seat."""
     olds = deque(id for id, worker in seats.workers.items() if worker.alive and seats.seatOf(worker) is not None)
     seats.generation += 1
-    return Reload(seats, by, olds, len(olds))
+    return Reload(seats, detour, by, olds, len(olds))

@@ -342,7 +342,7 @@ class Watcher:
         if self.reloading is not None and self.reloading.over:
             effects += self._reloaded(self.reloading, now)
         if self.reloading is None and self.status == "active":
-            self.reloading = self.due.next(self.seats, now)
+            self.reloading = self.due.next(self.seats, self.detour, now)
             effects += self.reloading.advance(now) if self.reloading else NOTHING
         if self.seats.vacated() and not (self.status == "active" and not self.seats.wanted):
             effects += hooking.empty(self, now)

@@ -13,7 +13,6 @@ Nothing here knows what an option means, except C{include} and C{include_dir}.
 
 from __future__ import annotations
 
-import difflib
 import errno
 import posixpath
 import re
@@ -120,6 +119,8 @@ class Findings:
         if key not in self._guesses:
             if len(self._guesses) >= _MOST_GUESSES or len(word) > _LONGEST_GUESS:
                 return ""
+            import difflib  # only somebody who has made a mistake needs it
+
             found = difflib.get_close_matches(key[0], candidates[:_MOST_CANDIDATES], 1, cutoff)
             self._guesses[key] = found[0] if found else ""
         return self._guesses[key]

@@ -233,8 +233,11 @@ class Cgroups:
 
     def of(self, pid: int, names: Names) -> str:
         """The folder of a worker that runs already; empty if it has none of its own."""
-        folder = of(pid)
-        return folder if os.path.basename(folder) == f"{self._name}.{names.id}" else ""
+        with suppress(OSError), open(f"/proc/{pid}/cgroup", errors="surrogateescape") as own:
+            # Most have none, and where groups are is only looked up for those that have.
+            if f"/{self._name}.{names.id}\n" in own.read():
+                return of(pid)
+        return ""
 
     def enable(self, limits: Collection[str]) -> None:
         """

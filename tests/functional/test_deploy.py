@@ -85,6 +85,16 @@ class DeployTests(StackCase):
         """Four of them."""
         self.good("uvicorn", 4)
 
+    def test_seats(self) -> None:
+        """Where each process has its own socket, uvicorn too loses nobody."""
+        site = Site(SERVERS["uvicorn"], 2, "min_ready = 1\n")
+        self.addCleanup(site.clean)
+        site.ini.write_text(site.ini.read_text().replace("port = 0\n", "port = 0\nso_reuseport = True\n"))
+        site.start().wait("watcher")
+        before = site.pids("web")
+        done, seen = self.deploy(site)
+        self.assertEqual((done.returncode, seen.failed, set(before) & set(site.pids("web"))), (0, [], set()), done)
+
     def test_raises(self) -> None:
         """Code that raises at import, without any option of ours."""
         self.bad(r"web/\d+ exited 3 after", before="raise RuntimeError('a bad deploy')\n")
