@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import attrs
 from twisted.logger import Logger
 
+from .foreign import withProcesses
 from .logic import durable
 from .logic.readiness import handed
 from .model.stack import Socket, Stack
@@ -62,6 +63,7 @@ def prepare(
     unclean = handover is None and os.path.exists(rundir.journalPath)
     journal: IJournal = Journal(rundir.journalPath) if rundir.journalPath else MemoryJournal()
     left = durable.replay(journal.entries())
+    stack = withProcesses(stack, rundir.private)
     base, stack = stack, applied(stack, left.tuned)
     if takeover:
         survive.takeover(left, rundir.mark)

@@ -23,6 +23,7 @@ from .alarm import Alarm
 from .announce import Announcer, guide
 from .facade import Inside, Views
 from .faces import Faces
+from .foreign import withProcesses
 from .guests import Plugins
 from .hooks import Hooks
 from .logic import durable
@@ -157,7 +158,7 @@ class Supervisor(Service):
         publisher = Publisher(earlier.start, earlier.last) if earlier else Publisher(uuid.uuid4().hex[:12])
         self._world = World(
             clock, self._spawner, prepared.sockets, outputs, prepared.journal, publisher, planner.prober, planner,
-            host.read or (lambda: prepared.base), Swap(host.reactor, prepared.sockets), self._upgrade, self._quit)
+            self._read, Swap(host.reactor, prepared.sockets), self._upgrade, self._quit)
         self._measuring = measuring = Measuring(host.reactor, clock, arbiter, prepared, outputs.tail)
         requests = Requests(arbiter, measuring.about)
         self.interpreter = Interpreter(requests.handle, self._world, Doorbell(host.reactor))
@@ -166,13 +167,22 @@ class Supervisor(Service):
         self.interpreter.does(Aside, self._aside)
         alarm = Alarm(host.reactor, clock, self._spawner, planner.plain, lambda name: arbiter.stack.watcher(name))
         publisher.subscribe(alarm.hear)
-        plugins = Plugins(host.reactor, clock, steering, lambda: arbiter.stack)
+        plugins = Plugins(host.reactor, clock, steering, lambda: arbiter.stack, prepared.rundir.private)
         clock.callLater(0, plugins.open)
         self._guests = (plugins, alarm, self._hooks(clock))
         publisher.subscribe(Announcer(arbiter, clock, guide(prepared, host.screen)).hear)
         outputs.grace = prepared.stack.settings.drain_grace
         for watcher in prepared.stack.watchers:
             outputs.open(watcher)
+
+    def _read(self) -> Stack:
+        """
+        The configuration as it is in the files now.
+
+        @raise ConfigError: if it cannot be used.
+        """
+        prepared = self._prepared
+        return withProcesses(self._host.read(), prepared.rundir.private) if self._host.read else prepared.base
 
     def _hooks(self, clock: Clock) -> Hooks:
         arbiter, held = self._arbiter, self._prepared.sockets

@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from circustwist import foreign
 from circustwist.guests import MODULES
 from circustwist.logic.durable import replay, snapshot
 from circustwist.model.amounts import fraction, pattern, percent, share
 from circustwist.model.errors import Conflict
 from circustwist.model.inputs import Asked, Begun, Who
-from circustwist.model.plugins import KINDS, NATIVE, ResourceWatcher
+from circustwist.model.plugins import KINDS, NATIVE, Plugin, ResourceWatcher
 from circustwist.model.reference import find
 from circustwist.model.samples import ProcessSample
-from circustwist.model.stack import Watcher
+from circustwist.model.stack import Stack, Watcher
 from circustwist.plugins.observers import figures
 from circustwist.plugins.resources import violations
 
@@ -127,6 +128,34 @@ class ResourceTests(SynchronousTestCase):
                          {"over_health"})
         self.assertEqual(set(violations(process, ResourceWatcher(max_cpu=None, min_cpu=96.0, min_mem=201))),
                          {"under_cpu", "under_memory"})
+
+
+class ForeignTests(SynchronousTestCase):
+    """Plugins that are processes."""
+
+    def stack(self, **more: Any) -> Stack:
+        """A stack with one."""
+        plugin = Plugin("mine", use="shop.Mine", config={"b": "two words", "a": "1"}, options={"priority": 5}, **more)
+        return Stack("test", "/srv/test.ini", plugins=(plugin,))
+
+    def test_watcher(self) -> None:
+        """It is a watcher whose arguments need no quotes."""
+        self.patch(foreign, "find_spec", lambda name: True)
+        stack = foreign.withProcesses(self.stack(), "/run/private")
+        (watcher,) = stack.watchers
+        self.assertEqual((watcher.name, watcher.priority, watcher.working_dir), ("plugin:mine", 5, "/srv"))
+        self.assertIn("a:1:::b:two words:::name:plugin:mine", watcher.args)
+        control, events = foreign.ways("/run/private", "mine")
+        self.assertIn(control, watcher.args)
+        self.assertIn(events, watcher.args)
+        self.assertEqual(foreign.withProcesses(stack, "/run/private"), stack)
+
+    def test_missing(self) -> None:
+        """Without the package, or without a folder, it is not run, and the rest is as it was."""
+        self.patch(foreign, "find_spec", lambda name: None if name == "circus" else True)
+        self.assertEqual(foreign.withProcesses(self.stack(), "/run/private").watchers, ())
+        self.patch(foreign, "find_spec", lambda name: True)
+        self.assertEqual(foreign.withProcesses(self.stack(), "").watchers, ())
 
 
 class RedisTests(SynchronousTestCase):

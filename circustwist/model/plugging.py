@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from .convert import OPTIONS as declared
 from .convert import Converter
 from .plugins import KINDS, NATIVE, OPTIONS, PREFIX, Plugin
 from .reading import DEFAULT, Scope, Section, shown
@@ -16,6 +17,10 @@ _CLASS = re.compile(r"[^\W\d]\w*([.:][^\W\d]\w*)+")
 _WATCHED = (("watcher", "ResourceWatcher"), ("service", "ResourceWatcher"), ("restart_on_error", "HttpObserver"),
             ("restart_on_timeout", "RedisObserver"))
 """The options that name a watcher."""
+
+PROCESS = frozenset((
+    "autostart", "graceful_timeout", "priority", "respawn", "restart_delay_max", "stop_signal", "working_dir"))
+"""The options of a watcher that a plugin's section may give for its process."""
 
 
 def plugins(converter: Converter, scope: Scope, watchers: Iterable[Watcher]) -> tuple[Plugin, ...]:
@@ -40,20 +45,30 @@ def _plugin(converter: Converter, section: Section, name: str, scope: Scope, kno
     kind = NATIVE.get(use, "")
     if not kind:
         config = {key: scope.expand(each) for key, each in section.entries.items() if key != "use"}
-        return Plugin(name, section.place, use, None, config)
+        return Plugin(name, section.place, use, None, config, _options(converter, section, scope))
     return Plugin(name, section.place, use, _settings(converter, section, kind, scope, known))
+
+
+def _options(converter: Converter, section: Section, scope: Scope) -> dict[str, Any]:
+    """What is meant for the process of a plugin."""
+    found = {}
+    for key in PROCESS & section.entries.keys():
+        value = converter.converted(section.entries[key], declared[Watcher][key][0].convert, scope)
+        if value is not None:
+            found[key] = value
+    return found
 
 
 def _settings(converter: Converter, section: Section, kind: str, scope: Scope, known: set[str]) -> Any:
     """The options of a plugin that runs inside the supervisor."""
-    declared, found = OPTIONS[kind], {}
+    table, found = OPTIONS[kind], {}
     for entry in section.entries.values():
-        if entry.option in declared:
-            option, default = declared[entry.option]
+        if entry.option in table:
+            option, default = table[entry.option]
             value = converter.converted(entry, option.convert, scope)
             found[entry.option] = default if value is None else value
         elif entry.option != "use" and entry.section != DEFAULT:
-            meant = converter.findings.meant(entry.option, declared)
+            meant = converter.findings.meant(entry.option, table)
             converter.findings.warn(entry, f"has no effect: {kind} runs inside the supervisor and has no such option"
                                            f"{meant}")
     settings = KINDS[kind](**found)

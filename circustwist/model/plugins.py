@@ -2,7 +2,7 @@
 Plugins: what C{[plugin:NAME]} sections say, and the table of every option of those that Circus ships.
 
 Those run inside the supervisor.  Any other class is run by the C{circus}
-package, as a process of its own; see L{process}.
+package, as a process of its own; see L{circustwist.foreign}.
 """
 
 from __future__ import annotations
@@ -165,6 +165,7 @@ class Plugin:
     @ivar use: the dotted name of the class.
     @ivar settings: for one that runs inside the supervisor, its options.
     @ivar config: for any other, its options as text.
+    @ivar options: what of them is meant for its process, converted.
     """
 
     name: str
@@ -172,6 +173,7 @@ class Plugin:
     use: str = ""
     settings: Any = None
     config: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    options: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
 
     @property
     def kind(self) -> str:

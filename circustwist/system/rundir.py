@@ -123,6 +123,11 @@ class RuntimeDir:
         return naming.mark(self.name, self.uid, where, os.stat("/proc/self/ns/pid").st_ino)
 
     @property
+    def private(self) -> str:
+        """The folder for what nobody else may reach; empty if there is none."""
+        return self._in("private")
+
+    @property
     def journalPath(self) -> str:
         """The state journal; empty if there can be none."""
         return self._in("private/journal")
