@@ -195,6 +195,18 @@ class FeedTests(SynchronousTestCase):
         self.clock.pump([HEARTBEAT, HEARTBEAT])
         self.assertEqual(request.written, b": alive\n\n" * 2)
 
+    def test_over(self) -> None:
+        """A stream ends soon after the login of whoever looks on."""
+        request, stands = Request(), [True]
+        viewer = Viewer(request, Who("ann", "operator"), self.feed.greet, lambda: bool(stands))
+        viewer.begin()
+        self.feed.join(viewer)
+        self.clock.advance(HEARTBEAT)
+        self.assertFalse(request.ended)
+        stands.clear()
+        self.clock.advance(HEARTBEAT)
+        self.assertTrue(request.ended)
+
     def test_close(self) -> None:
         """At the end every stream ends."""
         _, request = self.viewer()

@@ -109,10 +109,13 @@ class Feed:
         self._due = self._beat = None
 
     def _alive(self) -> None:
-        """A comment, which keeps whatever lies between from ending the stream."""
+        """A comment, which keeps whatever lies between from ending the stream; whose login is over must come again."""
         self._beat = self._clock.callLater(HEARTBEAT, self._alive)
         for viewer in list(self.viewers):
-            viewer.send(b": alive\n\n")
+            if viewer.stands():
+                viewer.send(b": alive\n\n")
+            else:
+                viewer.close()
 
     # Everything
 

@@ -37,6 +37,8 @@ _STATUS: Mapping[type[Exception], int] = {
     Denied: 403, NotFound: 404, UnknownCommand: 404, MessageError: 400, InternalError: 500}
 _CONFLICT = 409
 
+_ENDPOINTS = ("endpoint", "pubsub_endpoint", "stats_endpoint")
+
 WITH_LOGIN = frozenset(("options", "plan", "globaloptions", "get", "console"))
 """What a viewer must have logged in for, though the role is enough: it tells more than how things are."""
 
@@ -118,7 +120,9 @@ class Console:
     # What browsers do
 
     def _about(self) -> dict[str, Any]:
+        settings = self._stack().settings
         return {
+            "links": {name.replace("_", " "): text for name in _ENDPOINTS if (text := getattr(settings, name))},
             "assets": self.pages.version,
             "roles": {command.name: command.role for command in TABLE.values()},
             "passwords": any(user.password_hash for user in self._stack().users),
@@ -127,7 +131,8 @@ class Console:
     def _stream(self, request: Any) -> Any:
         if len(self.feed.viewers) >= MOST_VIEWERS:
             raise Refused(503, "Conflict", f"{MOST_VIEWERS} pages look on already")
-        viewer = Viewer(request, self.login.who(request) or auth.NOBODY, self.feed.greet)
+        who = self.login.who(request) or auth.NOBODY
+        viewer = Viewer(request, who, self.feed.greet, lambda: (self.login.who(request) or auth.NOBODY) == who)
         request.notifyFinish().addBoth(lambda _: self.feed.leave(viewer))
         viewer.begin()
         self.feed.join(viewer)

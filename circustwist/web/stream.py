@@ -38,14 +38,19 @@ class Viewer:
     @ivar who: who looks on.
     @ivar behind: whether something was dropped since the whole picture was sent.
     @ivar dropped: how many messages were dropped.
+    @ivar stands: whether it is still the same who looks on.
     @ivar resumed: called whenever it reads again.
     """
 
-    def __init__(self, request: Any, who: Who, caughtUp: Callable[[Viewer], None]) -> None:
+    def __init__(
+        self, request: Any, who: Who, caughtUp: Callable[[Viewer], None], stands: Callable[[], bool] = lambda: True
+    ) -> None:
         """
         @param caughtUp: called when it reads again after something was dropped.
+        @param stands: whether it is still the same who looks on, with the same role.
         """
         self.who = who
+        self.stands = stands
         self.behind = False
         self.dropped = 0
         self.resumed: Callable[[], None] = lambda: None

@@ -21,12 +21,13 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 DRIVER = shutil.which("chromedriver")
 MISSING = "" if CHROMIUM and DRIVER else "needs chromium and chromedriver"
 
-TIMEOUT = 30.0
+TIMEOUT = 20.0
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
     "--disable-extensions", "--force-color-profile=srgb", "--hide-scrollbars",
     "--disable-features=Translate,MediaRouter,OptimizationHints",
+    "--host-resolver-rules=MAP *.example 127.0.0.1",
 )
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 

@@ -6,8 +6,12 @@ import atexit
 import os
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from unittest import skipIf
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -57,9 +61,65 @@ EVIL = {EVIL}
 host = 127.0.0.1
 port = 0
 """
+PAGE = """<!DOCTYPE html><title>strange</title><iframe name=hidden></iframe><script>
+const there = 'http://localhost:@PORT@/';
+const stop = '{"command":"stop","arguments":{"name":"job","waiting":true}}';
+const ours = { 'Content-Type': 'application/json', 'X-Circustwist': '1' };
+const no = promise => promise.then(() => 'yes', () => 'no');
+const form = document.createElement('form');
+Object.assign(form, { method: 'POST', action: there + 'command', enctype: 'text/plain', target: 'hidden' });
+const field = document.createElement('input');
+Object.assign(field, { name: stop.slice(0, -1) + ',"x":"', value: '"}' });
+form.append(field);
+document.body.append(form);
+form.submit();
+fetch(there + 'command', { method: 'POST', mode: 'no-cors', credentials: 'include', body: stop });
+window.tried = Promise.all([
+  no(fetch(there, { credentials: 'include' })),
+  no(fetch(there + 'stream', { credentials: 'include' })),
+  no(fetch(there + 'command', { method: 'POST', credentials: 'include', headers: ours, body: stop })),
+  no(new Promise((yes, not) => Object.assign(new Image(), { src: there + 'table', onload: yes, onerror: not }))),
+  no(new Promise((yes, not) => {
+    const source = new EventSource(there + 'stream', { withCredentials: true });
+    source.onopen = yes;
+    source.onerror = not;
+  })),
+  no(new Promise((yes, not) => {
+    const script = document.createElement('script');
+    Object.assign(script, { src: there + 'stream', onload: yes, onerror: not });
+    document.body.append(script);
+  })),
+]);
+</script>"""
 AXE = os.environ.get("CIRCUSTWIST_AXE", "")
 VIEWS = ("", "sockets", "logs", "events", "config", "daemon", "watcher/web")
 WATCHERS = "main section table[class=data] tbody tr"
+
+
+@contextmanager
+def strangers(page: str) -> Iterator[int]:
+    """Another site on this host; its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        """Answers everything with the page."""
+
+        def do_GET(self) -> None:
+            """The page."""
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing is logged."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @cache
@@ -305,6 +365,21 @@ class CareTests(BrowserTestCase):
             self.assertEqual(self.browser.run("return document.querySelectorAll('main img, main script').length"), 0)
         self.browser.run("location.hash = '#/'")
         self.browser.shows(EVIL, "main")
+
+    def test_otherSites(self) -> None:
+        """A page of another site, even under a name that leads here, can neither read nor change anything."""
+        port = self.browser.run("return location.port")
+        with strangers(PAGE.replace("@PORT@", port)) as theirs:
+            for host in (f"127.0.0.1:{theirs}", f"evil.example:{theirs}"):
+                self.browser.open(f"http://{host}/")
+                self.assertEqual(self.browser.later("tried.then(arguments[0])"), ["no"] * 6, host)
+        self.browser.open(f"http://evil.example:{port}/")
+        self.browser.shows("is no name of this host")
+        self.assertEqual(self.browser.later(
+            "const done = arguments[0]; fetch('command', { method: 'POST', body: '{\"command\":\"status\"}',"
+            "headers: { 'Content-Type': 'application/json', 'X-Circustwist': '1' } }).then(r => done(r.status))"), 421)
+        self.assertEqual(len(self.daemon.pids("job")), 1)
+        self.browser.log()
 
     def test_small(self) -> None:
         """Nothing is wider than a screen of 320 pixels but what scrolls by itself."""

@@ -13,7 +13,7 @@ from circustwist.control.blocking import ControlError
 from circustwist.model.keys import hashed
 
 from .http import OURS, Visitor, linked, served
-from .stack import TIMEOUT, Daemon
+from .stack import SCRIPTS, TIMEOUT, Daemon
 
 PASSWORD = "correct horse battery"
 INI = f"""
@@ -82,8 +82,12 @@ class LoginTests(ConsoleTestCase):
 
     def test_password(self) -> None:
         """A password lets its user in; who guesses has to wait, whether there is such a user or not."""
-        visitor, _ = served(self.started())
+        made = subprocess.run(
+            [str(SCRIPTS / "circustwist"), "passwd"], input=f"{PASSWORD}\n", capture_output=True, text=True,
+            timeout=TIMEOUT, check=True)
+        visitor, _ = served(self.started(INI + f"\n[user:eve]\nrole = operator\n{made.stdout}"))
         self.assertEqual(visitor.post("/login", {"name": "Ann", "password": PASSWORD})[1]["you"]["role"], "admin")
+        self.assertEqual(visitor.post("/login", {"name": "eve", "password": PASSWORD})[1]["you"]["role"], "operator")
         texts = set()
         for name in ("ann", "nobody", "ann", "nobody", "vic"):
             status, found = visitor.post("/login", {"name": name, "password": "guess"})

@@ -23,6 +23,20 @@ export function recent(store, series) {
   }))];
 }
 
+/** Fill what this page has not seen of the last two minutes with what others have. */
+export function fill(store, args, keys) {
+  if (!store.roles.history) return;
+  command('history', { ...args, range: KEPT }).then((found) => {
+    const end = Math.floor(store.now());
+    for (const [column, key, scale = 1] of keys) {
+      const ring = store.ring(key) || store.opened(key);
+      const values = new Map(found.times.map((time, at) => [Math.round(time), found[column][at]]));
+      ring.fill((age) => (values.get(end - age) ?? NaN) * scale);
+    }
+    store.changed();
+  }, () => {});
+}
+
 /** Longer ranges are kept by the supervisor. */
 export class Past {
   constructor(store) {

@@ -3,7 +3,7 @@
 import { h, text } from './dom.js';
 import { bytes, count, percent, span } from './format.js';
 import { Chart } from './chart.js';
-import { recent } from './charting.js';
+import { fill, recent } from './charting.js';
 
 export class Daemon {
   constructor(app) {
@@ -32,6 +32,10 @@ export class Daemon {
   draw() {
     const { store } = this.app;
     const { stack, daemon } = store;
+    if (!this.filled) {
+      this.filled = true;
+      fill(store, {}, [['cpu', 'daemon:cpu'], ['lag', 'daemon:lag', 1000]]);
+    }
     this.fact('Stack', stack.name);
     this.fact('Configuration', stack.path);
     this.fact('Version', stack.version);

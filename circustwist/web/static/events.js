@@ -40,7 +40,9 @@ export function Line(event) {
   return h('li.event', { 'data-kind': kind(event) },
     h('time', { datetime: new Date(event.time * 1000).toISOString(), title: day(event.time) }, clock(event.time)),
     h('i.mark', { 'aria-hidden': 'true' }), h('span.what', {}, sentence(event)),
-    event.by ? h('span.by', {}, event.by) : null);
+    h('span.by', {}, event.by || '', event.worker ? h('a', {
+      'data-needs': 'tail', href: `#/logs?of=${encodeURIComponent(event.watcher)}&at=${event.time.toFixed(3)}`, 'aria-label': `Logs of ${event.watcher} at ${clock(event.time)}`,
+    }, 'logs') : null));
 }
 
 const MOST = 500;

@@ -139,7 +139,21 @@ export class Logs {
     this.list.replaceChildren(...this.matching().slice(-DRAWN).map((line) => this.row(line)));
     this.list.scrollTop = this.list.scrollHeight;
     this.stuck = true;
+    this.jump();
     this.tell();
+  }
+
+  /** Show the lines of a certain time, if the address names one. */
+  jump() {
+    const at = Number(this.app.query.at);
+    if (!at) return;
+    const lines = this.matching().slice(-DRAWN);
+    const found = lines.findIndex((line) => line.time >= at - 0.5);
+    const row = this.list.children[found < 0 ? lines.length - 1 : found];
+    if (!row) return;
+    row.classList.add('at');
+    row.scrollIntoView({ block: 'center' });
+    this.stuck = false;
   }
 
   hold(paused) {

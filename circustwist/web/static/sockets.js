@@ -3,7 +3,7 @@
 import { attr, badge, h, rebadge, text } from './dom.js';
 import { bytes, count, rate } from './format.js';
 import { Chart, spark } from './chart.js';
-import { marks, Past, recent, RANGES } from './charting.js';
+import { fill, marks, Past, recent, RANGES } from './charting.js';
 import { Table } from './table.js';
 
 const METHODS = {
@@ -20,7 +20,7 @@ export function total(flow) {
 }
 
 /** How much of its queue is used. */
-function fill(flow) {
+function share(flow) {
   return flow && flow.limit ? (flow.queue || 0) / flow.limit : 0;
 }
 
@@ -45,12 +45,12 @@ export function socketColumns(store, brief = false) {
     },
     { key: 'open', title: 'Open', kind: 'num', value: (row) => flow(row)?.open ?? null, text: (row) => count(flow(row)?.open) },
     {
-      key: 'queue', title: 'Waiting', kind: 'num', value: (row) => fill(flow(row)),
+      key: 'queue', title: 'Waiting', kind: 'num', value: (row) => share(flow(row)),
       make: (cell) => cell.append(h('span.meter', { 'aria-hidden': 'true' }, h('i')), h('span.value')),
       paint: (cell, row) => {
         const one = flow(row);
         text(cell.lastChild, one && one.queue !== null ? `${count(one.queue)} of ${count(one.limit)}` : '–');
-        const used = fill(one);
+        const used = share(one);
         attr(cell.firstChild, 'data-kind', used > 0.8 ? 'bad' : used > 0.3 ? 'warn' : 'calm');
         cell.firstChild.firstChild.style.width = `${Math.min(100, used * 100)}%`;
       },
@@ -105,6 +105,10 @@ export class Sockets {
     this.table.update(rows);
     this.detail.hidden = !of;
     if (!of) return;
+    if (this.filled !== of) {
+      this.filled = of;
+      fill(store, { socket: of }, [['rate', `s:${of}:rate`], ['queue', `s:${of}:queue`], ['open', `s:${of}:open`]]);
+    }
     const flow = store.flows.get(of) || {};
     text(this.title, `Connections to ${of}`);
     const how = METHODS[flow.method ?? ''] || `Counted: ${flow.method}.`;

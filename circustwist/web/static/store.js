@@ -20,6 +20,14 @@ export class Ring {
     return [...this.values.subarray(this.at), ...this.values.subarray(0, this.at)];
   }
 
+  /** Put values where there are none; from how many steps ago to the value. */
+  fill(value) {
+    for (let age = 0; age < KEPT; age++) {
+      const at = (this.at + KEPT - 1 - age) % KEPT;
+      if (Number.isNaN(this.values[at])) this.values[at] = value(age);
+    }
+  }
+
   last() {
     return this.values[(this.at + KEPT - 1) % KEPT];
   }
@@ -171,6 +179,12 @@ export class Store {
 
   ring(key) {
     return this.rings.get(key) || null;
+  }
+
+  opened(key) {
+    const ring = new Ring();
+    this.rings.set(key, ring);
+    return ring;
   }
 
   /** Whether that command may be given. */

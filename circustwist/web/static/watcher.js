@@ -3,7 +3,7 @@
 import { attr, badge, h, rebadge, text } from './dom.js';
 import { bytes, count, percent, span } from './format.js';
 import { Chart } from './chart.js';
-import { marks, Past, recent, RANGES } from './charting.js';
+import { fill, marks, Past, recent, RANGES } from './charting.js';
 import { health } from './store.js';
 import { Table } from './table.js';
 import { Reloads } from './progress.js';
@@ -67,7 +67,6 @@ export class Watcher {
       h('section', {}, h('div.bar', {}, h('h2', {}, 'What has happened'),
         h('span.links', {}, h('a', { href: `#/events?of=${encodeURIComponent(name)}` }, 'All events'), ' ',
           h('a', { href: `#/logs?of=${encodeURIComponent(name)}` }, 'Logs'), ' ', h('a', { href: `#/config?of=${encodeURIComponent(name)}` }, 'Options'))), this.recent));
-    this.lines = [];
   }
 
   draw() {
@@ -77,6 +76,10 @@ export class Watcher {
       rebadge(this.state, 'off', 'gone');
       text(this.problem, 'There is no such watcher any more.');
       return;
+    }
+    if (!this.filled) {
+      this.filled = true;
+      fill(store, { name: this.name }, [['cpu', `w:${this.name}:cpu`], ['memory', `w:${this.name}:memory`]]);
     }
     const { kind, word } = health(watcher, store.now());
     rebadge(this.state, kind, word);
