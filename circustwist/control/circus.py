@@ -234,7 +234,9 @@ def _resized(call: Call, found: Mapping[str, Any]) -> Json:
 
 
 def _stats(call: Call, found: Mapping[str, Any]) -> Json:
-    """What is only told in statistics is left out."""
+    """What is only told in statistics is left out; watchers come in Circus's order."""
+    if "infos" in found:
+        found = {**found, "infos": dict(sorted(found["infos"].items()))}
     bare: Json = _bare({key: found[key] for key in ("infos", "info", "process") if key in found})
     return bare | {key: found[key] for key in ("name",) if key in found}
 

@@ -180,7 +180,7 @@ def _key(name: str) -> str:
 def words(text: str) -> str:
     """What C{circusctl} writes, without pids, times and folders."""
     text = re.sub(r"/tmp/c[dt]-\w+", "FOLDER", re.sub(r"command b'.*?': ", "", text))
-    return re.sub(r"\b\d+(\.\d+)?[BKMG]?\b", "N", text)
+    return re.sub(r"\b\d+(\.\d+)?[BKMG]?\b", "N", re.sub(r"\bpython[\d.]+", "python", text))
 
 
 class PairCase(SynchronousTestCase):

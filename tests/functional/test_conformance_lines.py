@@ -16,6 +16,8 @@ LINES: tuple[str, ...] = (
     "globaloptions check_delay", "globaloptions nope", "listsockets", "ipython", "nope", "--version",
     "--json status", "--json status one", "--json status nope", "--json list", "--json numprocesses", "--json nope",
     "--prettify status", "--json --prettify list", "options nope", "options",
+    "dstats", "stats", "stats one", "stats --extended one", "stats nope", "stats one 1", "stats two",
+    "--json stats nope",
     "stop", "stop nope", "start one --waiting", "start --waiting one", "stop --waiting one", "status one",
     "start one", "start nope", "restart one --waiting", "restart --match regex --waiting o.e", "--json stop one",
     "--json start one --waiting", "reload one --waiting", "reload --terminate --waiting one",
