@@ -17,6 +17,8 @@ from twisted.internet.interfaces import IReactorTime
 from . import __version__
 from .logic import answers
 from .logic.arbiter import Arbiter
+from .model.effects import Count
+from .model.inputs import Counted
 from .model.line import Line, Selection
 from .preparation import Prepared
 
@@ -84,6 +86,17 @@ class Measuring:
         else:
             counter.open({}, prepared.survivors.sockets)
         return counter
+
+    def count(self, effect: Count) -> Counted:
+        """How many connections some sockets have had, and have."""
+        total = standing = 0
+        for name in effect.sockets:
+            known = self._describe(name)
+            hits = known.get("hits", {"open": None})
+            total += hits.get("connections") or 0
+            # What is not known may be somebody.
+            standing += 1 if hits["open"] is None else max(hits["open"], known["queue"] or 0)
+        return Counted(effect.watcher, total, standing)
 
     def handover(self) -> Mapping[str, Any]:
         """What another image of this program must know of the connections; see L{Counter.handover}."""

@@ -35,7 +35,7 @@ from .logic.schedule import Serial
 from .logic.tuning import Tuning
 from .logic.watcher import Watcher
 from .measuring import Measuring
-from .model.effects import Answer, Aside, RunHook, Upgrade
+from .model.effects import Answer, Aside, Count, RunHook, Upgrade
 from .model.errors import WorldError
 from .model.inputs import Adopted, Begun, Ended, Noticed, Restored, Who
 from .model.launch import Group, Launch, Names
@@ -162,6 +162,7 @@ class Supervisor(Service):
         self._measuring = measuring = Measuring(host.reactor, clock, arbiter, prepared, outputs.tail)
         requests = Requests(arbiter, measuring.about)
         self.interpreter = Interpreter(requests.handle, self._world, Doorbell(host.reactor))
+        self.interpreter.does(Count, lambda effect: self.interpreter.feed(measuring.count(effect)))
         steering = LocalSteering(self.interpreter, publisher, measuring.observatory, outputs.tails)
         self.faces = Faces(host.reactor, prepared, steering, lambda: arbiter.stack)
         self.interpreter.does(Aside, self._aside)

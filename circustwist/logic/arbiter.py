@@ -19,6 +19,7 @@ from ..model.events import Event
 from ..model.inputs import (
     Adopted,
     Begun,
+    Counted,
     Drained,
     Ended,
     Exited,
@@ -40,7 +41,7 @@ from ..model.launch import Names
 from ..model.plan import compare
 from ..model.stack import Watcher as Spec
 from ..model.tuned import applied
-from . import hooking, limits
+from . import hooking, idling, limits
 from .change import Change
 from .dependency import required, startStages, stopStages
 from .machine import resume
@@ -149,6 +150,14 @@ class Arbiter(Schedule):
             return NOTHING
         before = watcher.status
         return watcher.knocked(now) + self.changed(watcher, before, now)
+
+    @_take.register
+    def _(self, input: Counted, now: float) -> Effects:
+        watcher = self.watchers.get(input.watcher.lower())
+        if watcher is None:
+            return NOTHING
+        before = watcher.status
+        return idling.counted(watcher, input, now) + self.changed(watcher, before, now)
 
     @_take.register
     def _(self, input: Adopted, now: float) -> Effects:

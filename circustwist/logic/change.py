@@ -16,6 +16,7 @@ from ..model.effects import NOTHING, ChangeSockets, Effects, KeepSeats, KeepSock
 from ..model.plan import Plan
 from ..model.stack import Stack, Watcher
 from ..model.tuned import Tuned
+from . import idling
 from .dependency import required, startStages, step, stopStages
 from .operations import Operation, Step
 from .readiness import handed
@@ -88,6 +89,7 @@ class Change:
             effects = watcher.resize(now, spec.numprocesses, self.operation.by)
         if _streams(before) != _streams(spec):
             effects += (OpenStreams(spec),)
+        effects += idling.settle(watcher, now)
         return effects + (watcher.limited() if _limits(before) != _limits(spec) else NOTHING)
 
     def _stages(self, arbiter: Arbiter, plan: Plan) -> Iterator[list[Step]]:

@@ -41,11 +41,14 @@ class Demand:
     @ivar doors: the names of the sockets at which a connection wakes it.
     @ivar asleep: whether it waits.
     @ivar resting: whether it does not look at its sockets yet.
+    @ivar quiet: since when no connection was seen, and how many there were
+        until then; None if nobody looks. See L{circustwist.logic.idling}.
     """
 
     doors: tuple[str, ...] = ()
     asleep: bool = False
     resting: bool = False
+    quiet: tuple[float, int] | None = None
 
     def sleep(self, seats: Seats, now: float, draw: Callable[[], float]) -> Effects:
         """Wait for a connection; after a pause, if those who were woken before ended too soon."""

@@ -18,7 +18,7 @@ from ..model.errors import SpawnProblem
 from ..model.events import Event
 from ..model.inputs import Exited, Probed
 from ..model.stack import Watcher as Spec
-from . import durable, hooking, killing, limits, restart
+from . import durable, hooking, idling, killing, limits, restart
 from .course import Inputs
 from .demand import Demand
 from .detour import Detour
@@ -305,6 +305,8 @@ class Watcher:
             return self.seats.pump(now) + self.settle(now)
         if timer.kind in ("replace", "detour"):
             return self.settle(now)
+        if timer.kind == "idle":
+            return idling.woken(self, now)
         if timer.kind == "rest":
             return self.demand.rested(self.seats)
         if timer.kind == "proof":
@@ -346,7 +348,7 @@ class Watcher:
             effects += self.reloading.advance(now) if self.reloading else NOTHING
         if self.seats.vacated() and not (self.status == "active" and not self.seats.wanted):
             effects += hooking.empty(self, now)
-        return effects
+        return effects + idling.settle(self, now)
 
     def _reloaded(self, reload: Reload, now: float) -> Effects:
         """A reload is over."""

@@ -282,6 +282,14 @@ class RunHook:
 
 
 @attrs.frozen
+class Count:
+    """Count the connections of some sockets; answered by C{Counted}."""
+
+    watcher: str
+    sockets: tuple[str, ...]
+
+
+@attrs.frozen
 class Recall:
     """
     Answer a call with what was measured in the past.
@@ -319,7 +327,7 @@ class Aside:
 
 Effect: TypeAlias = (
     Spawn | Probe | Signal | Wake | Forget | Publish | Record | Answer | Quit | ReadStack | ChangeSockets | KeepSockets
-    | KeepSeats | Avoid | Drain | OpenStreams | Upgrade | Measure | Watch | Unwatch | Look | Recall
+    | KeepSeats | Avoid | Drain | OpenStreams | Upgrade | Measure | Watch | Unwatch | Look | Recall | Count
     | RunHook | Aside
 )
 Effects: TypeAlias = tuple[Effect, ...]

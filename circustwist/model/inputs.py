@@ -233,6 +233,20 @@ class Restored:
 
 
 @attrs.frozen
+class Counted:
+    """
+    The connections of the sockets of a watcher.
+
+    @ivar total: how many there were so far.
+    @ivar open: how many stand or wait.
+    """
+
+    watcher: str
+    total: int
+    open: int
+
+
+@attrs.frozen
 class Looked:
     """Everything was measured for a command."""
 
@@ -263,5 +277,5 @@ class HookDone:
 
 Input: TypeAlias = (
     Spawned | Refused | Exited | Probed | Woken | Asked | Adopted | Begun | Ended | StackRead | SocketsChanged
-    | Knocked | Drained | NotUpgraded | Restored | Measured | Noticed | Looked | HookDone
+    | Knocked | Drained | NotUpgraded | Restored | Measured | Noticed | Looked | Counted | HookDone
 )

@@ -196,6 +196,9 @@ class Watcher:
     on_demand: bool = _option(
         values.boolean, False, "Start at the first connection to a socket that the processes are handed; when all of "
         "them have ended by themselves, wait for the next one.", live="now")
+    idle_timeout: float = _option(
+        values.seconds, 0.0, "With on_demand: when no connection has been open for so long, end all processes and wait "
+        "for the next one; 0 is never.", live="now", unit="s", example="300")
     singleton: bool = _option(
         values.boolean, False, "At most one process.", live="now")
     respawn: str = _option(

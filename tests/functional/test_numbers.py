@@ -157,6 +157,39 @@ class HitsTests(StackCase):
         self.assertFalse(any(each["exact"] for each in found.values()))
 
 
+class IdleTests(StackCase):
+    """Watchers that run while they are needed."""
+
+    timeout = 60
+
+    def test_idle(self) -> None:
+        """While a connection is open it runs; some time after the last one it waits for the next, which is served."""
+        daemon = self.daemon("")
+        (daemon.folder / "server.py").write_text(SERVER)
+        daemon.ini.write_text(f"""
+[watcher:web]
+cmd = {sys.executable} {daemon.folder}/server.py $(circus.sockets.a)
+use_sockets = True
+on_demand = True
+idle_timeout = 1
+[socket:a]
+host = 127.0.0.1
+port = 0
+""")
+        daemon.start()
+        daemon.wait("watcher")
+        for _ in range(2):
+            self.assertTrue(daemon.detail("web")["asleep"])
+            with socket.create_connection(("127.0.0.1", daemon.port("a"))) as client:
+                daemon.wait("serving")
+                for _ in range(15):
+                    time.sleep(0.1)
+                    self.assertFalse(daemon.detail("web")["asleep"])
+                client.sendall(b"hello")
+                self.assertEqual(client.recv(3), b"bye")
+            daemon.until(lambda: bool(daemon.detail("web")["asleep"]))
+
+
 class ScrapeTests(StackCase):
     """Prometheus."""
 
