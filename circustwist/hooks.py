@@ -8,6 +8,7 @@ its thread is given up, and it is not called again as long as it hangs there.
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -30,6 +31,9 @@ MOST_THREADS = 8
 
 MOST_ENVIRONMENT = 40_000
 """Characters that hooks may put into the environment; an entry of the journal holds no more."""
+
+MOST_STATISTICS = 100_000
+"""Characters of JSON that the statistics of one process may take."""
 
 
 class Seen(Protocol):
@@ -201,6 +205,10 @@ class Hooks:
             result, error = called(function, given)
         changes, wrong = called(_changes, {"seen": seen, "before": effect.env})
         error = error or wrong
+        if error is None and "stats" in given:
+            stats, error = called(_told, {"stats": given["stats"]})
+            if error is None:
+                return attrs.evolve(call.done(True), stats=stats)
         if error is None:
             if not result and POINTS[effect.name].decides:
                 self._log.warn("hook {name} of {watcher} said no", name=effect.name, watcher=effect.spec.name)
@@ -237,3 +245,16 @@ def _changes(seen: Seen, before: Mapping[str, str | None]) -> Mapping[str, str |
     if size > MOST_ENVIRONMENT:
         raise ValueError(f"the environment gets {size} characters; the most is {MOST_ENVIRONMENT}")
     return changes
+
+
+def _told(stats: Mapping[str, Any]) -> Mapping[str, Any]:
+    """
+    Statistics in JSON types.
+
+    @raise ValueError: if they are too large.
+    """
+    text = json.dumps(stats, default=str)
+    if len(text) > MOST_STATISTICS:
+        raise ValueError(f"the statistics are {len(text)} characters; the most is {MOST_STATISTICS}")
+    found: Mapping[str, Any] = json.loads(text)
+    return found

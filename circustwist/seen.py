@@ -18,7 +18,7 @@ import psutil
 from twisted.internet.threads import blockingCallFromThread
 
 from .logic.requests import Steering
-from .model.events import Event
+from .model.events import HOOK, Event
 from .model.stack import Stack, Watcher
 from .system import environment
 
@@ -261,7 +261,7 @@ class SeenWatcher:
 
     def notify_event(self, topic: str, msg: Mapping[str, Any]) -> None:
         """Publish an event of this watcher."""
-        self._inside.call(self._inside.publish, Event(topic, self._spec.name, by="hook", data=dict(msg)))
+        self._inside.call(self._inside.publish, Event(topic, self._spec.name, by=HOOK, data=dict(msg)))
 
     def send_signal(self, pid: int, signum: int) -> None:
         """Signal one of its processes."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.logic.durable import replay
+from circustwist.model.effects import Look
 from circustwist.model.errors import OperationFailed
 from circustwist.model.hooks import POINTS, Hook, hook
-from circustwist.model.inputs import Adopted, Begun, Ended, Restored
+from circustwist.model.inputs import Adopted, Begun, Ended, HookDone, Looked, Restored
 from circustwist.model.launch import Names
+from circustwist.model.samples import ProcessSample, Sample, WatcherSample, WorkerSample
 from circustwist.model.stack import Socket, Watcher
 
 from .memory import Memory
@@ -434,6 +437,44 @@ class ReapTests(SynchronousTestCase):
         reap = next(event for event in memory.events if event.name == "reap")
         self.assertEqual(reap.data["age"], 0)
         self.assertEqual(memory.arbiter.watchers["web"].seats.seats[0].history.unhealthy, 1)
+
+
+class StatisticsTests(SynchronousTestCase):
+    """extended_stats."""
+
+    def asked(self, extended: bool = True, **arguments: Any) -> Memory:
+        """A supervisor that was asked for statistics, and has measured two processes."""
+        memory = started("extended_stats", numprocesses=2)
+        self.assertIsNone(memory.ask("stats", name="web", extended=extended, **arguments))
+        (look,) = (effect for effect in memory.effects if isinstance(effect, Look))
+        workers = tuple(WorkerSample(memory.names[id], ProcessSample(pid)) for id, pid in memory.running.items())
+        measured = (WatcherSample("web", workers),)
+        memory.feed(Looked(look, Sample(0.0, 1.0, ProcessSample(1), 0.0, measured, ())))
+        return memory
+
+    def test_adds(self) -> None:
+        """It adds to the figures of each process; no event tells of that."""
+        memory = self.asked()
+        self.assertEqual((memory.answers, memory.pending()), ({}, ["extended_stats", "extended_stats"]))
+        for run, call in list(memory.hooks.items()):
+            del memory.hooks[run]
+            stats = {**call.given["stats"], "requests": call.given["pid"]}
+            memory.feed(HookDone(run, "web", "extended_stats", True, stats=stats))
+        self.assertEqual({pid: info["requests"] for pid, info in memory.answers[1]["info"].items()},
+                         {"1001": 1001, "1002": 1002})
+        self.assertEqual(memory.topics(), [])
+
+    def test_fails(self) -> None:
+        """An exception is the answer."""
+        memory = self.asked()
+        memory.answer("extended_stats", ok=False, error="boom")
+        self.assertEqual(str(memory.answers[1]), "hook extended_stats: boom")
+        memory.answer("extended_stats")
+
+    def test_plain(self) -> None:
+        """Without being asked for it is not called."""
+        memory = self.asked(False)
+        self.assertEqual((len(memory.answers[1]["info"]), memory.pending()), (2, []))
 
 
 class SurvivalTests(SynchronousTestCase):

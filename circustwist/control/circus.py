@@ -17,7 +17,7 @@ import attrs
 
 from ..model.commands import TABLE
 from ..model.errors import MessageError, NotFound, OperationFailed, RequestError, UnknownCommand
-from ..model.events import Occurrence
+from ..model.events import HOOK, Occurrence
 from ..model.settings import PUBSUB, STATS
 
 MULTICAST = "udp://237.219.251.97:12027"
@@ -296,6 +296,8 @@ def event(occurrence: Occurrence) -> tuple[str, Json] | None:
     plugins that count ends rely on that.
     """
     happened = occurrence.event
+    if happened.by == HOOK:
+        return occurrence.topic, dict(happened.data)
     if not happened.watcher or happened.name not in _KEYS:
         return None
     if happened.name == "reap" and happened.planned and not happened.data.get("stopped"):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ..model.effects import NOTHING, Effects, Publish, Record, Signal
 from ..model.events import Event
 from ..model.inputs import Exited, HookDone
-from . import durable
+from . import durable, extending
 from .hooks import Waiting
 from .life import REFUSED, Ending
 from .restart import code, reason
@@ -140,6 +140,8 @@ def killed(watcher: Watcher, worker: Worker, now: float) -> Effects:
 def done(watcher: Watcher, answer: HookDone, now: float) -> Effects:
     """A hook has answered."""
     hooks, effects = watcher.seats.hooks, NOTHING
+    if answer.name == extending.NAME:
+        return extending.extended(watcher, answer)
     if answer.name:
         data = {"name": answer.name, **({"error": answer.error} if answer.error else {})}
         name = "hook_failure" if answer.error else "hook_success"

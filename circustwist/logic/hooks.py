@@ -9,10 +9,11 @@ from typing import Any
 
 import attrs
 
-from ..model.effects import NOTHING, Effects, RunHook, Signal
+from ..model.effects import Effects, RunHook, Signal
 from ..model.hooks import POINTS
 from ..model.inputs import Exited, HookDone
 from ..model.stack import Watcher
+from .extending import Extending
 from .life import Ending
 
 NONE: Mapping[str, Any] = {}
@@ -53,6 +54,7 @@ class Hooks:
     @ivar waiting: what waits, by the number of the run.
     @ivar off: whether none is called any more, since everything ends at once.
     @ivar refused: whether one of them said no, and so it does not run.
+    @ivar extending: statistics that wait for what they add, by the number of the run.
     @ivar ending: how its workers are ended when C{before_stop} has answered.
     """
 
@@ -61,15 +63,16 @@ class Hooks:
     waiting: dict[int, Waiting] = attrs.field(factory=dict)
     off: bool = False
     refused: bool = False
+    extending: dict[int, Extending] = attrs.field(factory=dict)
     ending: Ending = attrs.field(factory=Ending)
 
     def has(self, spec: Watcher, *names: str) -> bool:
         """Whether one of these is called."""
         return bool(spec.hooks) and not self.off and any(name in spec.hooks for name in names)
 
-    def call(self, spec: Watcher, name: str, **given: Any) -> Effects:
+    def call(self, spec: Watcher, name: str, **given: Any) -> tuple[RunHook, ...]:
         """Call a hook, whatever it answers."""
-        return (RunHook(self.serial(), spec, name, given, self.env),) if self.has(spec, name) else NOTHING
+        return (RunHook(self.serial(), spec, name, given, self.env),) if self.has(spec, name) else ()
 
     def ask(
         self, spec: Watcher, name: str, given: Mapping[str, Any] = NONE, worker: int = 0,

@@ -19,7 +19,7 @@ from ..model.errors import Conflict, Denied, MessageError, NotFound, RequestErro
 from ..model.events import Occurrence
 from ..model.inputs import Asked, Input, Looked, Who
 from ..model.line import Line, Selection, selected
-from . import alteration, answers, configuration, figures, hooking, plugged
+from . import alteration, answers, configuration, extending, figures, hooking, plugged
 from .arbiter import Arbiter
 from .change import Change
 from .dependency import required, startStages, step, stopStages
@@ -118,7 +118,8 @@ class Requests:
     def handle(self, input: Input, now: float) -> Effects:
         """What follows from an input; see L{Arbiter.handle}."""
         if isinstance(input, Looked):
-            return figures.looked(input.look, input.sample)
+            watcher = self.arbiter.watchers.get(str(input.look.arguments.get("watcher", "")).lower())
+            return extending.extend(watcher, input.look, figures.looked(input.look, input.sample))
         if not isinstance(input, Asked):
             return self.arbiter.handle(input, now)
         try:

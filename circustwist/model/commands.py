@@ -96,7 +96,7 @@ COMMANDS: tuple[Command, ...] = (
         _ANY,
         Argument("process", "whole", "Only the process of this pid.", 0),
         Argument("wid", "whole", "Only the worker of this number.", 0),
-        Argument("extended", "boolean", "Accepted for Circus's sake; it changes nothing.", False),
+        Argument("extended", "boolean", "With a name: what the hook extended_stats adds.", False),
         Argument("detail", "boolean", "Numbers too, also of sockets and the supervisor.", False),
     ), answer={
         "infos": "by watcher and pid", "name": "the one that was named", "info": "of the one that was named, by pid",

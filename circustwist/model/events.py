@@ -12,6 +12,9 @@ from typing import Any
 
 import attrs
 
+HOOK = "hook"
+"""By whom events are that a hook has published."""
+
 
 @attrs.frozen
 class Event:

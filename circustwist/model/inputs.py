@@ -265,6 +265,7 @@ class HookDone:
     @ivar ok: whether its answer was true.
     @ivar error: why there is no answer, in one line; empty if there is one.
     @ivar env: what it has changed in the environment; None is removed.
+    @ivar stats: the statistics that it was given, with what it has added; JSON types.
     """
 
     run: int
@@ -273,6 +274,7 @@ class HookDone:
     ok: bool
     error: str = ""
     env: Mapping[str, str | None] = attrs.field(factory=dict, hash=False)
+    stats: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
 
 
 Input: TypeAlias = (

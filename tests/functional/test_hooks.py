@@ -157,6 +157,15 @@ def look(watcher, arbiter, hook_name, **given):
         self.assertIn("watcher.set_opt('cmd'", last["error"])
         self.assertEqual(last["kept"], 1)
 
+    def test_statistics(self) -> None:
+        """extended_stats adds to what is told of a process."""
+        daemon = self.stack("def more(stats, pid, **given):\n    stats['requests'] = pid\n",
+                            "extended_stats = shop.more")
+        daemon.wait("watcher")
+        (pid,) = daemon.pids("job")
+        self.assertEqual(daemon.call("stats", name="job", extended=True)["info"][str(pid)]["requests"], pid)
+        self.assertNotIn("requests", daemon.call("stats", name="job")["info"][str(pid)])
+
     def test_hangs(self) -> None:
         """A hook that hangs is reported and holds up nobody else, nor SIGKILL, nor the end of the supervisor."""
         code = "def hang(**given):\n    note(hook='hang')\n    time.sleep(600)\n"
