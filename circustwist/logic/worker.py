@@ -22,6 +22,9 @@ from .life import REFUSED, Ending, Inputs
 from .lookup import ignore, others, remembering
 from .restart import code, reason
 
+AGAIN = 10.0
+"""Seconds after which it is killed and told once more."""
+
 DEADLY = 2.0
 """Seconds after which it is told that SIGKILL does not end a process: it is frozen, or waits in the kernel."""
 
@@ -269,7 +272,9 @@ def _kill(inputs: Inputs, worker: Worker, now: float) -> Effects:
 
 @_killing.upon(Inputs.graceExpired).loop()
 def _unkillable(inputs: Inputs, worker: Worker, now: float) -> Effects:
-    return (worker.event("unkillable"),)
+    whom: Whom = "process" if worker.ending and worker.ending.killMode == "process" else "tree"
+    again = Wake(worker.timer(), now + AGAIN)
+    return (worker.event("unkillable"), Signal(worker.names.id, signal.SIGKILL, whom), again)
 
 
 @_starting.upon(Inputs.exited).to(_gone)

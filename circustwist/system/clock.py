@@ -87,7 +87,7 @@ class Clock:
         """The reactor stops; the descriptor is given back by L{close}."""
 
     def doRead(self) -> None:
-        with suppress(BlockingIOError):
+        with suppress(OSError):
             os.read(self._fd, 8)
         self._armed = math.inf
         now = self.seconds()

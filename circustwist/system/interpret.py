@@ -12,7 +12,8 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from twisted.internet.error import ProcessDone, ProcessTerminated
@@ -165,29 +166,45 @@ class Interpreter:
 
     # What happens to processes
 
+    @contextmanager
+    def _anyway(self) -> Iterator[None]:
+        """The logic is told what has happened, whatever goes wrong here."""
+        try:
+            yield
+        except Exception:
+            self._log.failure("something else went wrong with what happens to a process")
+
     def spawned(self, names: Names, process: IWorkerProcess) -> None:
         """A worker's program runs."""
         self.processes[names.id] = process
+        with self._anyway():
+            self._note(names, process)
+        self.feed(Spawned(names, process.pid))
+
+    def _note(self, names: Names, process: IWorkerProcess) -> None:
         outputs = self._world.outputs
         outputs.started(names, process.pid)
         self._world.journal.append(durable.spawned(
             names.id, process.pid, _startTime(process.pid), outputs.inodes(names), self._world.clock.seconds()))
-        self.feed(Spawned(names, process.pid))
 
     def refused(self, names: Names, problem: SpawnProblem) -> None:
         """A worker could not be started."""
-        self._world.prober.stop(names.id)
-        self._world.outputs.ended(names)
+        with self._anyway():
+            self._world.prober.stop(names.id)
+            self._world.outputs.ended(names)
         self.feed(Refused(names, problem))
 
     def exited(self, names: Names, status: int) -> None:
         """A worker has ended."""
         process = self.processes.pop(names.id, None)
         cause = process.cause if process is not None else ""
-        self._meter.forget(names.id)
-        self._world.prober.stop(names.id)
-        self._world.outputs.ended(names)
-        self.feed(Exited(names, status, self._world.outputs.last(names), cause))
+        last = ""
+        with self._anyway():
+            self._meter.forget(names.id)
+            self._world.prober.stop(names.id)
+            self._world.outputs.ended(names)
+            last = self._world.outputs.last(names)
+        self.feed(Exited(names, status, last, cause))
 
     def adopt(self, names: Names, pid: int, pidfd: int, launch: Launch, ends: Mapping[int, int]) -> None:
         """
