@@ -69,8 +69,8 @@ class EveryCallTests(FaultCase):
                 try:
                     self.replay(daemon)
                 except TimeoutError:
-                    self.fail(f"no answer after {self.text(fail.with_name('fail.done'))}: {daemon.call('operation')['operations'][-1]}; "
-                              f"{self.said(daemon)}")
+                    self.fail(f"no answer after {self.text(fail.with_name('fail.done'))}: "
+                              f"{daemon.call('operation')['operations'][-1]}; {self.said(daemon)}")
                 fail.unlink()
                 done = fail.with_name("fail.done")
                 if not done.exists():
