@@ -173,8 +173,11 @@ class Supervisor(Service):
         self._guests = (plugins, alarm, self._hooks(clock))
         publisher.subscribe(Announcer(arbiter, clock, guide(prepared, host.screen)).hear)
         outputs.grace = prepared.stack.settings.drain_grace
+        # Whoever runs already must not lose its supervisor because its log cannot be written.
+        outputs.streams.patient = earlier is not None or bool(prepared.survivors.living)
         for watcher in prepared.stack.watchers:
             outputs.open(watcher)
+        outputs.streams.patient = False
 
     def _read(self) -> Stack:
         """

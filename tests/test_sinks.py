@@ -31,6 +31,7 @@ class Source:
     pid: int = 4711
     output: int = 1
     rest: bytes = b""
+    room: int = 65536
     tail: bytes = b""
     resumed: int = 0
 

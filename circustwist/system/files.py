@@ -93,7 +93,8 @@ class LogFile:
         @raise OSError: if the file cannot be written; the bytes stay in the pipe.
         @see: splice(2).
         """
-        room = self._room(min(1, available(pipe)))
+        rotates = (self.maxBytes and self.backups) or self.timed is not None
+        room = self._room(min(1, available(pipe)) if rotates else 1)
         return os.splice(pipe, self._fd, min(CHUNK, room), flags=os.SPLICE_F_NONBLOCK)
 
     def last(self, count: int) -> bytes:

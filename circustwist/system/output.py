@@ -23,7 +23,7 @@ from ..model.launch import Names
 from ..model.line import MOST_LINES, OUTPUTS, Line, Selection
 from ..model.stack import Watcher
 from . import backward, lines
-from .files import available
+from .files import CHUNK, available
 from .handover import End
 from .interfaces import IOutputs
 from .sinks import ISink
@@ -36,6 +36,10 @@ TOLD = 3
 LONGEST_TOLD = 200
 """and so many bytes of each."""
 
+MANY = 8
+"""So many pipes may be read in full in one round of the reactor."""
+SMALL = 4096
+"""Bytes that are read at a time at least."""
 PAUSE = 0.02
 """Seconds between two tries at the end."""
 
@@ -55,10 +59,13 @@ class Pipe:
     @ivar pid: the worker's; 0 is not known yet.
     @ivar rest: the beginning of a line whose end has not come.
     @ivar seen: the same of what went by unseen, as long as somebody follows it.
+    @ivar room: so many bytes are read at a time.
+    @ivar turn: when it was its turn, counted over all pipes.
     @ivar sink: what it is emptied into.
     """
 
-    __slots__ = ("_fd", "_outputs", "_reactor", "names", "output", "pid", "rest", "seen", "sink")
+    __slots__ = ("_fd", "_outputs", "_reactor", "names", "output", "pid", "rest", "room", "seen", "sink",
+                 "turn")
 
     def __init__(self, reactor: IReactorFDSet, names: Names, output: int, end: int, outputs: Outputs) -> None:
         """
@@ -71,6 +78,8 @@ class Pipe:
         self.output = output
         self.pid = 0
         self.rest = b""
+        self.room = CHUNK
+        self.turn = 0
         self.seen = b""
         self.sink = outputs.streams.of(names, output)
 
@@ -93,10 +102,17 @@ class Pipe:
             self._reactor.removeReader(self)
             gate.waiting.add(self)
             return None
+        self._share()
         try:
             return None if self.sink.pull(self) else _DONE
         except BlockingIOError:
             return None
+
+    def _share(self) -> None:
+        """Read less at a time when many others are read too, so that a round of all of them is short."""
+        turns = self._outputs.turns = self._outputs.turns + 1
+        busy, self.turn = turns - self.turn, turns
+        self.room = CHUNK if busy <= MANY else max(SMALL, CHUNK * MANY // busy)
 
     def drain(self) -> None:
         """Empty it of what is there now, as far as the sink takes it."""
@@ -159,6 +175,7 @@ class Outputs:
 
     @ivar grace: seconds that are waited at the end for what takes no more.
     @ivar hear: told of each line of the workers of whom C{open} said so.
+    @ivar turns: how often any pipe was read.
     @ivar streams: the sinks.
     @ivar tails: the last lines of every watcher.
     """
@@ -175,6 +192,7 @@ class Outputs:
         """
         self._reactor = reactor
         self.grace = 0.0
+        self.turns = 0
         self.hear: Hear | None = None
         self.streams = Streams(reactor, clock, stdout, wall)
         self.tails = Tails(clock, wall)

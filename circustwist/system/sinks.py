@@ -21,7 +21,6 @@ from ..model.launch import Names
 from ..model.line import OUTPUTS, shown
 from . import lines
 from .console import Console
-from .files import CHUNK
 from .stores import FileStore, Gate, Store
 
 _WORKERS = Logger(namespace="circustwist.worker")
@@ -35,12 +34,14 @@ class ISource(Protocol):
     @ivar pid: the worker's; 0 is not known yet.
     @ivar output: 1 or 2.
     @ivar rest: the beginning of a line whose end has not come.
+    @ivar room: so many bytes are read at a time.
     """
 
     names: Names
     pid: int
     output: int
     rest: bytes
+    room: int
 
     def told(self, block: bytes) -> None:
         """Its worker has written these lines, each with its newline."""
@@ -112,7 +113,7 @@ class Raw(ISink):
         return count
 
     def discard(self, source: ISource) -> tuple[int, int]:
-        count = len(os.read(source.fileno(), CHUNK))
+        count = len(os.read(source.fileno(), source.room))
         return count, count
 
     def finish(self, source: ISource) -> None:
@@ -129,7 +130,7 @@ class Lined(ISink):
     longest = lines.MAX_LINE
 
     def pull(self, source: ISource) -> int:
-        data = os.read(source.fileno(), CHUNK)
+        data = os.read(source.fileno(), source.room)
         block, source.rest = lines.cut(source.rest, data, self.longest)
         if block:
             source.told(block)
@@ -137,7 +138,7 @@ class Lined(ISink):
         return len(data)
 
     def discard(self, source: ISource) -> tuple[int, int]:
-        data = os.read(source.fileno(), CHUNK)
+        data = os.read(source.fileno(), source.room)
         block, source.rest = lines.cut(source.rest, data, self.longest)
         if block:
             source.told(block)

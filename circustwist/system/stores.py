@@ -199,6 +199,10 @@ class FileStore(Store):
         except OSError as error:
             self.gate.failed(error, self._flush)
 
+    def refused(self, error: OSError) -> None:
+        """The file could not be opened: try again later."""
+        self.gate.failed(error, self._flush)
+
     def rotate(self) -> None:
         """Put the file aside."""
         try:

@@ -40,6 +40,9 @@ _Key = tuple[str, int]
 class Streams:
     """
     The sinks of every watcher.
+
+    @ivar patient: whether a file that cannot be opened is tried again, for
+        workers that write to it already, and not refused.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Streams:
             is configured for; None, a closed one or C{/dev/null} is the log.
             It is looked at when it is first needed.
         """
+        self.patient = False
         self._reactor = reactor
         self._clock = clock
         self._stdout = stdout
@@ -168,8 +172,14 @@ class Streams:
         if path not in self._files:
             file = LogFile(self._clock, path)
             file.timed = timed
-            file.open()
-            self._files[path] = FileStore(Gate(self._clock, path), file)
+            store = FileStore(Gate(self._clock, path), file)
+            try:
+                file.open()
+            except OSError as error:
+                if not self.patient:
+                    raise
+                store.refused(error)
+            self._files[path] = store
         file = self._files[path].file
         file.maxBytes, file.backups = options.max_bytes, options.backup_count
         file.timed = timed

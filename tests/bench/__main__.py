@@ -13,6 +13,7 @@ from .clients import answers, statistics
 from .console import console
 from .drills import deploys, kills, others, upgrades
 from .life import captured, many, respawn, start, stop
+from .logs import logs
 from .peers import peers
 from .rest import idle, memory
 from .rows import Row, table
@@ -21,7 +22,7 @@ from .spawning import blocked
 DRILLS: dict[str, Callable[[], list[Row]]] = {each.__name__: each for each in (deploys, upgrades, kills)}
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     each.__name__: each
-    for each in (start, respawn, many, stop, captured, blocked, ask, answers, statistics, idle, memory, console)
+    for each in (start, respawn, many, stop, captured, blocked, ask, answers, statistics, idle, memory, console, logs)
 }
 
 
