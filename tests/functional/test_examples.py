@@ -14,8 +14,8 @@ from .test_life import get
 
 EXAMPLES = HELLO.parent
 PATH = os.pathsep.join((str(SCRIPTS), os.environ.get("PATH", os.defpath), "/usr/sbin"))
-NEEDS = {
-    "django": ("django", "gunicorn"), "fastapi": ("fastapi", "uvicorn"), "flask": ("flask", "gunicorn"),
+NEEDS: dict[str, tuple[str, ...]] = {
+    "console": (), "django": ("django", "gunicorn"), "fastapi": ("fastapi", "uvicorn"), "flask": ("flask", "gunicorn"),
     "java": ("java",), "nginx": ("nginx", "gunicorn"), "node": ("node",), "redis": ("redis-server",),
     "ruby": ("ruby", "puma"), "twisted": (),
 }
@@ -40,13 +40,13 @@ class ExampleTests(StackCase):
         daemon = self.daemon("", env={"PATH": PATH})
         shutil.copytree(EXAMPLES / name, daemon.folder, dirs_exist_ok=True)
         daemon.folder.chmod(0o755)  # for nginx's workers
-        ports = {old: self.free() for old in ("8000", "6379")}
+        ports = {old: self.free() for old in ("8000", "8001", "6379")}
         for path in daemon.folder.iterdir():
             if path.suffix in (".ini", ".conf"):
                 text = path.read_text()
                 for old, new in ports.items():
                     text = text.replace(old, str(new))
-                path.write_text(text)
+                path.write_text(text.replace("httpd = True", "httpd = True\nhttpd_port = 0"))
         daemon.start().wait("watcher")
         return daemon, ports["8000"]
 
@@ -58,8 +58,8 @@ class ExampleTests(StackCase):
         self.addCleanup(holder.close)
         return int(holder.getsockname()[1])
 
-    def check(self, name: str, reload: bool = True) -> None:
-        """It answers, also after a reload, and stops."""
+    def check(self, name: str, reload: bool = False) -> None:
+        """It answers, if that is asked for also after a reload, and stops."""
         daemon, port = self.example(name)
         self.assertIn("hello from", get(port))
         if reload:
@@ -67,9 +67,15 @@ class ExampleTests(StackCase):
             self.assertIn("hello from", get(port))
         self.assertEqual(daemon.stop(), 0, daemon.lines)
 
+    def test_console(self) -> None:
+        """What the pictures of the console show, with a watcher that fails."""
+        daemon, port = self.example("console")
+        self.assertTrue(get(port))
+        self.assertEqual(daemon.stop(), 0, daemon.lines)
+
     def test_django(self) -> None:
         """Django, after its migrations."""
-        self.check("django")
+        self.check("django", reload=True)
 
     def test_fastapi(self) -> None:
         """FastAPI."""
@@ -81,11 +87,11 @@ class ExampleTests(StackCase):
 
     def test_java(self) -> None:
         """Java."""
-        self.check("java", reload=False)
+        self.check("java")
 
     def test_nginx(self) -> None:
         """nginx before gunicorn."""
-        self.check("nginx")
+        self.check("nginx", reload=True)
 
     def test_node(self) -> None:
         """Node."""

@@ -26,6 +26,7 @@ port = 0
 cmd = {PYTHON} {HELLO / "web.py"} --fd $(circus.sockets.web)
 use_sockets = True
 numprocesses = 2
+min_ready = 0.1
 {{more}}
 """
 SPY = f"""
