@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 from .stack import TIMEOUT, Daemon
@@ -58,10 +60,17 @@ class Visitor:
         status, found = self.post("/command", {"command": name, "arguments": arguments})
         return status, found["answer"] if status == 200 else found["error"]["name"]
 
-    def hello(self) -> dict[str, Any]:
+    def answers(self, path: str) -> bool:
+        """Whether anybody answers there, and well."""
+        try:
+            return self.ask("GET", path)[0] == 200
+        except OSError:
+            return False
+
+    def hello(self, path: str = "/stream") -> dict[str, Any]:
         """What a stream begins with."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
-        connection.request("GET", "/stream", headers={
+        connection.request("GET", path, headers={
             "Host": f"localhost:{self.port}", **({"Cookie": self.cookie} if self.cookie else {})})
         answer = connection.getresponse()
         lines = [answer.readline().decode() for _ in range(2)]
@@ -74,3 +83,11 @@ def served(daemon: Daemon) -> tuple[Visitor, str]:
     """A visitor of a console that has just started, and the secret of its link."""
     port, token = linked(daemon.wait("#login="))
     return Visitor(port), token
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Look again and again whether something is true: programs of others do not tell when they are ready."""
+    end = time.monotonic() + TIMEOUT
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)

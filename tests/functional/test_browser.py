@@ -46,6 +46,9 @@ min_ready = 0.2
 [watcher:job]
 cmd = sleep 600
 
+[watcher:tree]
+cmd = sh -c "sleep 600 & wait"
+
 [watcher:broken]
 cmd = no-such-program-{EVIL.replace(" ", "-")}
 max_retry = 1
@@ -185,6 +188,13 @@ class ViewTests(BrowserTestCase):
         self.browser.shows(pid, "main table")
         self.daemon.call("decr", name="job", waiting=True)
         self.browser.shows("1 of 1", ".wanted")
+
+    def test_children(self) -> None:
+        """The processes that a worker has started."""
+        self.go("watcher/tree")
+        self.browser.click("td[data-column=children] button", "1")
+        self.browser.shows("↳ sleep", "dialog")
+        self.browser.press("Escape")
 
     def test_sockets(self) -> None:
         """A socket's address, queue and holders."""

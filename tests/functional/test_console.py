@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+from unittest import skipIf
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.control.blocking import ControlError
 from circustwist.model.keys import hashed
 
-from .http import OURS, Visitor, linked, served
+from .http import OURS, Visitor, linked, served, until
 from .stack import SCRIPTS, TIMEOUT, Daemon
 
 PASSWORD = "correct horse battery"
@@ -33,6 +35,21 @@ password_hash = {hashed(PASSWORD, b"0123456789abcdef")}
 
 [user:vic]
 password_hash = {hashed(PASSWORD, b"fedcba9876543210")}
+"""
+NGINX = """
+pid nginx.pid;
+error_log stderr;
+events {}
+http {
+    access_log off;
+    server {
+        listen 127.0.0.1:%d;
+        location /ops/ {
+            proxy_pass http://127.0.0.1:%d;
+            proxy_set_header Host $http_host;
+        }
+    }
+}
 """
 ROUTES = ("/", "/table", "/stream", "/metrics", "/command", "/login", "/logout", "/static/x/main.js", "/nowhere")
 
@@ -211,6 +228,25 @@ class PortTests(ConsoleTestCase):
         for path in ("/ops", "/ops/", "/", "/ops/table"):
             status, page = visitor.ask("GET", path)
             self.assertEqual((status, "static/" in page, 'href="/' in page), (200, True, False), path)
+
+    @skipIf(shutil.which("nginx") is None, "needs nginx")
+    def test_nginx(self) -> None:
+        """Behind nginx, under a path, pages come whole and the stream at once."""
+        daemon = self.started(INI.replace("httpd_port = 0", "httpd_port = 0\nhttpd_prefix = /ops"))
+        visitor, token = served(daemon)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        (daemon.folder / "nginx.conf").write_text(NGINX % (port, visitor.port))
+        nginx = subprocess.Popen(
+            ["nginx", "-p", str(daemon.folder), "-c", "nginx.conf", "-g", "daemon off;"], stderr=subprocess.DEVNULL)
+        self.addCleanup(nginx.wait)
+        self.addCleanup(nginx.terminate)
+        proxied = Visitor(port)
+        until(lambda: proxied.answers("/ops/"))
+        self.assertEqual(proxied.ask("POST", "/ops/login", {"token": token}, **OURS)[0], 200)
+        self.assertIn("Path=/ops/", proxied.given["Set-Cookie"])
+        self.assertEqual(proxied.hello("/ops/stream")["you"]["role"], "operator")
 
     def test_reload(self) -> None:
         """The console comes and goes with the configuration."""

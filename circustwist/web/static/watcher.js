@@ -1,5 +1,6 @@
 // One watcher: its workers, what they use, and what has happened.
 
+import { command } from './api.js';
 import { attr, badge, h, rebadge, text } from './dom.js';
 import { bytes, count, percent, span } from './format.js';
 import { Chart } from './chart.js';
@@ -12,6 +13,24 @@ import { concerning, Line } from './events.js';
 
 const KINDS = { ready: 'good', running: 'good', starting: 'busy', stopping: 'busy' };
 const CURVES = 6;
+
+/** A worker and the processes that it has started. */
+async function children(app, name, wid) {
+  try {
+    const { info } = await command('stats', { name, wid });
+    const rows = typeof info === 'string' ? [] : [info, ...info.children];
+    const cells = (one, at) => [h('th', { scope: 'row' }, at ? `↳ ${one.cmdline}` : one.cmdline), h('td.num', {}, String(one.pid)), h('td.num', {}, percent(one.cpu)), h('td.num', {}, one.mem_info1), h('td.num', {}, span(one.age))];
+    const dialog = h('dialog', { 'aria-labelledby': 'children-title' }, h('h2', { id: 'children-title' }, `${name}/${wid} and its children`),
+      h('table.data', {}, h('thead', {}, h('tr', {}, ['Program', 'pid', 'CPU', 'Memory', 'Age'].map((title, at) => h('th', { scope: 'col', class: at ? 'num' : '' }, title)))),
+        h('tbody', {}, rows.map((one, at) => h('tr', {}, cells(one, at))))),
+      h('div.buttons', {}, h('button', { type: 'button', onclick: () => dialog.close() }, 'Close')));
+    dialog.addEventListener('close', () => dialog.remove());
+    document.body.append(dialog);
+    dialog.showModal();
+  } catch (error) {
+    app.notes.fault(error);
+  }
+}
 
 export class Watcher {
   constructor(app, name) {
@@ -43,7 +62,16 @@ export class Watcher {
         { key: 'memory', title: 'Memory', kind: 'num', value: (row) => number(row.id, 'memory'), ...curved(store, (row) => `p:${row.id}:memory`, (row) => bytes(number(row.id, 'memory'))) },
         { key: 'fds', title: 'Files', kind: 'num', value: (row) => number(row.id, 'fds'), text: (row) => count(number(row.id, 'fds')) },
         { key: 'threads', title: 'Threads', kind: 'num', value: (row) => number(row.id, 'threads'), text: (row) => count(number(row.id, 'threads')) },
-        { key: 'children', title: 'Children', kind: 'num', value: (row) => number(row.id, 'children'), text: (row) => count(number(row.id, 'children')) },
+        {
+          key: 'children', title: 'Children', kind: 'num', value: (row) => number(row.id, 'children'),
+          make: (cell, row) => cell.append(h('button.small', { type: 'button', 'aria-label': `Children of ${name}/${row.wid}`, onclick: () => children(app, name, row.wid) }, ''), h('span')),
+          paint: (cell, row) => {
+            const many = number(row.id, 'children');
+            cell.firstChild.hidden = !many;
+            text(cell.firstChild, many ? count(many) : '');
+            text(cell.lastChild, many ? '' : count(many));
+          },
+        },
         { key: 'generation', title: 'Generation', kind: 'num', value: (row) => row.generation, text: (row) => String(row.generation) },
         { key: 'said', title: 'Says', kind: 'wide', value: (row) => row.said, text: (row) => row.said },
         {
