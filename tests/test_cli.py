@@ -346,6 +346,15 @@ class LocalTests(SynchronousTestCase):
         self.assertRegex(lines[0], r"^stack.ini:2: \[watcher:web\] cmd: no-such-program; looked in ")
         self.assertEqual(lines[1:], ["1 error, nothing started"])
 
+    def test_paths(self) -> None:
+        """A program that is given by its path, and the folder of a UNIX socket, must be there."""
+        for program, text in (("/no/such x", "there is no program /no/such"),
+                              (os.path.abspath("stack.ini"), f"{os.path.abspath('stack.ini')} is not executable")):
+            self.write("stack.ini", INI.format(number=1, port=0).replace("sleep 60", program))
+            self.assertEqual(self.run_("check")[1].splitlines()[0], f"stack.ini:2: [watcher:web] cmd: {text}")
+        self.write("stack.ini", INI.format(number=1, port=0) + "[socket:local]\npath = /no/such/socket\n")
+        self.assertIn("[socket:local] path: there is no folder /no/such\n", self.run_("check")[1])
+
     def test_world(self) -> None:
         """What the host lacks is told too."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
