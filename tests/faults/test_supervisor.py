@@ -112,7 +112,8 @@ class SupervisorFaults(FaultCase):
         doorbell = MagicMock()
         doorbell.watch.side_effect = doorbell.unwatch.side_effect = RuntimeError("unforeseen")
         answers: list[Any] = []
-        interpreter = Interpreter(lambda input, now: (*asked, effects.Answer(1, {})), world, doorbell)
+        told = (*asked, effects.Answer(1, {}))
+        interpreter = Interpreter(lambda input, now: told if isinstance(input, Asked) else (), world, doorbell)
         self.addCleanup(os.close, interpreter._null)
         interpreter.processes[1] = MagicMock(signal=MagicMock(side_effect=RuntimeError("unforeseen")))
         interpreter.answered = answers.append
