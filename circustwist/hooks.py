@@ -202,7 +202,7 @@ class Hooks:
             self._functions.find, {"target": effect.spec.hooks[effect.name].target, "paths": seen.paths()})
         result = None
         if error is None:
-            result, error = called(function, given)
+            result, error = called(_positional(function, given) if "stats" in given else function, given)
         changes, wrong = called(_changes, {"seen": seen, "before": effect.env})
         error = error or wrong
         if error is None and "stats" in given:
@@ -226,6 +226,11 @@ class Hooks:
                 if call is not None:
                     call.answered = True
         self._threads.close()
+
+
+def _positional(function: Callable[..., Any], given: dict[str, Any]) -> Callable[..., Any]:
+    """The hook of statistics is called by position, as in Circus."""
+    return partial(function, *(given.pop(name) for name in ("watcher", "arbiter", "hook_name")))
 
 
 def _line(error: BaseException) -> str:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
-import psutil
 from twisted.internet.threads import blockingCallFromThread
 
 from .logic.requests import Steering
@@ -81,6 +80,8 @@ class SeenProcess:
     @property
     def status(self) -> int:
         """Circus's number for what it does."""
+        import psutil
+
         try:
             return DEAD if psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE else RUNNING
         except psutil.NoSuchProcess:
@@ -88,6 +89,8 @@ class SeenProcess:
 
     def children(self, recursive: bool = False) -> list[int]:
         """The pids of its children."""
+        import psutil
+
         try:
             return [child.pid for child in psutil.Process(self.pid).children(recursive)]
         except psutil.NoSuchProcess:

@@ -390,7 +390,7 @@ class ReapTests(SynchronousTestCase):
         memory.answer("before_reap")
         self.assertEqual((memory.topics(), memory.pending()), (["hook_success", "reap"], ["after_reap"]))
         (asked,) = memory.hooks.values()
-        self.assertEqual(dict(asked.given), {"process_pid": 1001, "exit_code": 1, "process_status": 1})
+        self.assertEqual(dict(asked.given), {"process_pid": 1001, "exit_code": 1, "process_status": 2})
         memory.advance(20)
         self.assertEqual(memory.running, {})
         memory.answer("after_reap")

@@ -109,7 +109,7 @@ def _told(watcher: Watcher, worker: Worker, now: float, end: Exited) -> Effects:
     hooks, spec = watcher.seats.hooks, watcher.spec
     if not hooks.has(spec, "after_reap"):
         return watcher.gone(worker, now, end)
-    given = {"process_pid": worker.pid, "exit_code": code(end.status), "process_status": None if worker.ending else 1}
+    given = {"process_pid": worker.pid, "exit_code": code(end.status), "process_status": None if worker.ending else 2}
     told = worker.inputs.tell(now, end.status)
     return told + hooks.ask(spec, "after_reap", given, worker.names.id, end=end)
 
