@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.logger import globalLogPublisher
+from twisted.logger import Logger, globalLogPublisher
 
 from . import endpoints
 from .control.amp import MOST_CONNECTIONS, ControlFactory
@@ -32,6 +32,8 @@ class Faces:
 
     @ivar steering: how the supervisor is steered.
     """
+
+    _log = Logger(namespace="circustwist")
 
     def __init__(
         self, reactor: Any, prepared: Prepared, steering: LocalSteering, stack: Callable[[], Stack]
@@ -84,10 +86,14 @@ class Faces:
             self._web.close()
             self._web = None
         if settings.httpd:
-            from .webface import WebFace
+            try:
+                from .webface import WebFace
 
-            self._web = WebFace(self._reactor, self.steering, self._stack, self._prepared.rundir)
-            self._web.open()
+                self._web = WebFace(self._reactor, self.steering, self._stack, self._prepared.rundir)
+                self._web.open()
+            except Exception:
+                # The stack runs without it, too.
+                self._log.failure("the console cannot be served")
 
     def _happened(self, occurrence: Occurrence) -> None:
         """Each end of an operation may have brought other users, or another console."""

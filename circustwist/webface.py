@@ -54,7 +54,7 @@ class WebFace:
                 settings.httpd_port, self._site, interface=_address(settings.httpd_host))
         except CannotListenError as error:
             if self._pause == FIRST_RETRY:
-                why = os.strerror(error.socketError.errno or 0)
+                why = error.socketError.strerror or str(error.socketError)
                 self._log.warn("httpd_port {port} of {host} cannot be had ({why}): the console waits for it",
                                port=settings.httpd_port, host=settings.httpd_host, why=why)
             self._retry = self._reactor.callLater(self._pause, self.open)
