@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from circustwist.system.files import CHECK_EVERY, LogFile, realPath
 from circustwist.system.stores import RETRY, TELL_EVERY, FileStore, Gate, Store
@@ -76,6 +76,19 @@ class LogFileTests(FileTestCase):
             with self.assertRaises(OSError) as caught:
                 LogFile(self.clock, f"{self.folder}/{name}").open()
             self.assertEqual(caught.exception.errno, number)
+
+    def test_linkOnTheWay(self) -> None:
+        """A folder that was replaced by a symbolic link is not followed by root."""
+        if os.geteuid():
+            raise SkipTest("needs root")
+        inner = self.folder / "inner"
+        inner.mkdir()
+        file = LogFile(self.clock, str(inner / "log"))
+        inner.rmdir()
+        inner.symlink_to(self.folder)
+        with self.assertRaises(NotADirectoryError):
+            file.open()
+        self.assertFalse((self.folder / "log").exists())
 
     def test_fifoWithReader(self) -> None:
         """A fifo that somebody reads is refused too, and not kept open."""

@@ -28,6 +28,7 @@ CHECK_EVERY = 1.0
 """Seconds between two looks at whether the path still leads to our file."""
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _REASONS = {errno.ELOOP: "is a symbolic link", errno.ENXIO: "is a fifo or a socket", errno.EISDIR: "is a directory"}
 
 
@@ -66,7 +67,7 @@ class LogFile:
             it is closed.
         """
         self.close()
-        fd = os.open(self.path, _FLAGS, 0o644)
+        fd = _opened(self.path)
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             os.close(fd)
@@ -178,6 +179,25 @@ class LogFile:
         self.open()
         self.rotated()
         return True
+
+
+def _opened(path: str) -> int:
+    """
+    A descriptor to write to a file; root follows no symbolic link on the way,
+    which somebody else may have put there since the path was resolved.
+    """
+    if os.geteuid():
+        return os.open(path, _FLAGS, 0o644)
+    *folders, name = path.strip("/").split("/")
+    folder = os.open("/", _FOLDER)
+    try:
+        for each in folders:
+            inner = os.open(each, _FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(name, _FLAGS, 0o644, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def available(pipe: int) -> int:
