@@ -14,6 +14,7 @@ from .console import console
 from .drills import deploys, kills, others, upgrades
 from .life import captured, many, respawn, start, stop
 from .logs import logs
+from .numbers import hits, sampling
 from .peers import peers
 from .rest import idle, memory
 from .rows import Row, table
@@ -22,7 +23,8 @@ from .spawning import blocked
 DRILLS: dict[str, Callable[[], list[Row]]] = {each.__name__: each for each in (deploys, upgrades, kills)}
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     each.__name__: each
-    for each in (start, respawn, many, stop, captured, blocked, ask, answers, statistics, idle, memory, console, logs)
+    for each in (start, respawn, many, stop, captured, blocked, ask, answers, statistics, idle, memory, console, logs,
+                 hits, sampling)
 }
 
 
