@@ -26,7 +26,8 @@ _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _MEMORY = max(1, os.sysconf("SC_PHYS_PAGES") * _PAGE)
 _PROCESSORS = os.cpu_count() or 1
-_KEPT = ("stat", "statm", "task/{pid}/children")
+_KEPT = ("stat", "statm", "task/{pid}/children", "fd")
+_FDS = 3
 _FACTS_EVERY = 30
 """So many looks what seldom changes is taken to be the same."""
 
@@ -60,7 +61,7 @@ class Gauge:
             for name in _KEPT if keep else ():
                 self._fds.append(os.open(_path(pid, name), os.O_RDONLY | os.O_CLOEXEC))
         except OSError:
-            # It has ended, or the kernel is without CONFIG_PROC_CHILDREN.
+            # It has ended, we may not see all of it, or the kernel is without CONFIG_PROC_CHILDREN.
             self.close()
         self._facts = self._factsNow()
 
@@ -85,7 +86,14 @@ class Gauge:
         return ProcessSample(
             self.pid, self._percent(now, own, ended), (own + ended * self._children) / _TICK, memory, int(fields[20]),
             100.0 * memory / _MEMORY, max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - self._start), int(fields[17]),
-            descriptors(self.pid), len(self.childPids()), self._facts)
+            self._descriptors(), len(self.childPids()), self._facts)
+
+    def _descriptors(self) -> int | None:
+        """How many it has open; see L{descriptors}."""
+        with suppress(OSError):
+            if self._fds and (count := os.fstat(self._fds[_FDS]).st_size):
+                return count
+        return descriptors(self.pid)
 
     def _percent(self, now: float, own: int, ended: int) -> float:
         last, self._last = self._last, (now, own, ended)
@@ -97,7 +105,7 @@ class Gauge:
         return 100.0 * (own - last[1] + children) / full
 
     def _read(self, which: int, size: int) -> bytes:
-        if which < len(self._fds):
+        if self._fds:
             return os.pread(self._fds[which], size, 0)
         fd = os.open(_path(self.pid, _KEPT[which]), os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -172,7 +180,7 @@ class Sampling:
         most descriptors are for others.
     """
 
-    most: int = attrs.field(factory=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 12)
+    most: int = attrs.field(factory=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 16)
     _gauges: dict[int, Gauge] = attrs.field(factory=dict)
     _own: Gauge | None = None
     _spent: dict[str, dict[int, float]] = attrs.field(factory=dict)
