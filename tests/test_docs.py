@@ -219,6 +219,11 @@ class ReferenceTests(SynchronousTestCase):
                 self.assertIn(f"   * - ``{name}``", part)
         self.assertIn("Also called ``apply``.", page)
 
+    def test_pages(self) -> None:
+        """Every page that is made can be made."""
+        for name, make in self.reference.PAGES.items():
+            self.assertTrue(make().strip(), name)
+
     def test_changes(self) -> None:
         """Every fragment of a change is on the page about changes, of a kind that is known."""
         page = self.reference.changes()

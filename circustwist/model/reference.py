@@ -43,10 +43,10 @@ class Entry:
     def shown(self) -> str:
         """The default as people write it; C{none} if there is none."""
         default, unit = self.default, self.option.unit
-        if self.option.convert is values.signum:
-            return values.signalName(default).removeprefix("SIG")
         if default is None or default in ("", ()):
             return "none"
+        if self.option.convert is values.signum:
+            return values.signalName(default).removeprefix("SIG")
         if isinstance(default, tuple):
             return " ".join(map(str, default))
         return f"{default:g} {unit}".rstrip() if isinstance(default, float) else f"{default} {unit}".rstrip()
