@@ -158,6 +158,14 @@ class SetTests(SynchronousTestCase):
         self.assertEqual(found.arbiter.watchers["web"].spec.cmd, "c")
         self.assertEqual([operation.state for operation in found.arbiter.operations][1:], ["done"] * 3)
 
+    def test_full(self) -> None:
+        """Too many that wait are refused, as Circus refuses a second one."""
+        found = memory()
+        for _ in range(101):
+            self.assertIn("operation", found.ask("set", name="web", options={"cmd": "b"}))
+        self.assertEqual(str(found.fails("set", name="web", options={"cmd": "b"})),
+                         "arbiter is already running set command")
+
     def test_superseded(self) -> None:
         """A stop calls off the reload that a set asked for; what was set stays, and nothing is left under way."""
         found = memory()

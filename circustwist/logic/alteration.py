@@ -23,6 +23,7 @@ from ..model.tuned import Tuned
 from . import answers, durable, killing
 from .change import Change
 from .dependency import step
+from .operations import DEEPEST_LINE
 from .watcher import Watcher
 from .worker import Ending, Worker
 
@@ -144,6 +145,8 @@ def _tune(
     arbiter = requests.arbiter
     if len(json.dumps(dict(tuned.options))) > MOST_OPTIONS:
         raise MessageError(f"'options' are more than {MOST_OPTIONS} characters, all in all")
+    if len(arbiter.tuning.waiting) >= DEEPEST_LINE:
+        raise Conflict(f"arbiter is already running {arbiter.tuning.waiting[0].operation.command} command")
     operation = arbiter.operations.new(asked.command, asked.who.name, [])
     begun = requests.begun(asked, arguments, operation, {})
     return begun + arbiter.reconfigure(Change(operation, tuned=tuned, starts=starts), now)

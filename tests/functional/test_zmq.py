@@ -214,13 +214,15 @@ class LoadTests(EndpointCase):
         for subscriber in (stalled, reader):
             subscriber.socket.subscribe(b"watcher.")
         client = self.client(zmq.DEALER, f"ipc://{daemon.folder}/control")
-        options = {"env": {"A": "x" * 40}}
         while not reader.socket.poll(0):
-            client.ask("set", name="web", options={"max_age": 1})
+            client.ask("set", name="web", options={"max_retry": 1})
         before = resident(daemon.process.pid)
-        many = {f"rlimit_{name}": None for name in ("as", "core", "cpu", "data", "fsize", "nofile", "nproc", "stack")}
-        for _ in range(400):
-            client.ask("set", name="web", options={**many, **options}, waiting=False)
+        names = (
+            "max_retry", "priority", "stop_signal", "graceful_timeout", "restart_delay_max", "start_limit_interval",
+            "live_interval", "ready_interval", "ready_timeout", "min_ready", "max_memory", "warmup_delay")
+        for number in range(250):
+            answer = client.ask("set", name="web", options=dict.fromkeys(names, 1 + number % 9))
+            self.assertEqual(answer["status"], "ok", answer)
         self.assertTrue(reader.socket.poll(1000))
         self.assertLess(resident(daemon.process.pid) - before, 20 << 20)
         daemon.stop()
