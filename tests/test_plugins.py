@@ -14,7 +14,8 @@ from circustwist.logic.durable import replay, snapshot
 from circustwist.model.amounts import fraction, pattern, percent, share
 from circustwist.model.errors import Conflict
 from circustwist.model.inputs import Asked, Begun, Who
-from circustwist.model.plugins import KINDS, NATIVE, Plugin, ResourceWatcher
+from circustwist.model.plan import compare
+from circustwist.model.plugins import KINDS, NATIVE, Flapping, Plugin, ResourceWatcher
 from circustwist.model.reference import find
 from circustwist.model.samples import ProcessSample
 from circustwist.model.stack import Stack, Watcher
@@ -156,6 +157,26 @@ class ForeignTests(SynchronousTestCase):
         self.assertEqual(foreign.withProcesses(self.stack(), "/run/private").watchers, ())
         self.patch(foreign, "find_spec", lambda name: True)
         self.assertEqual(foreign.withProcesses(self.stack(), "").watchers, ())
+
+
+class PlanTests(SynchronousTestCase):
+    """Another configuration."""
+
+    def test_plan(self) -> None:
+        """What happens to plugins is told; those that are processes are watchers."""
+
+        def stack(*plugins: Plugin) -> Stack:
+            return Stack("test", "/test.ini", plugins=plugins)
+
+        flapping = Plugin("f", use="circus.plugins.flapping.Flapping", settings=Flapping())
+        other = Plugin("f", use=flapping.use, settings=Flapping(attempts=3))
+        mine = Plugin("mine", use="shop.Mine")
+        told = [(item.name, item.action) for item in compare(stack(flapping, mine), stack()).items]
+        self.assertEqual(told, [("f", "remove")])
+        self.assertEqual(compare(stack(flapping), stack(flapping)).items, ())
+        (item,) = compare(stack(flapping), stack(other)).items
+        self.assertEqual((item.action, [(c.option, c.old, c.new) for c in item.changes]),
+                         ("now", [("attempts", "2", "3")]))
 
 
 class RedisTests(SynchronousTestCase):

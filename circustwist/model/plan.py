@@ -94,7 +94,8 @@ def compare(old: Stack, new: Stack) -> Plan:
     """What it takes to get from one configuration to another."""
     sockets = tuple(_sockets(old, new))
     moved = {item.name for item in sockets if item.action in ("replace", "remove")}
-    return Plan(old, new, (*_settings(old, new), *_users(old, new), *sockets, *_watchers(old, new, moved)))
+    others = (*_settings(old, new), *_users(old, new), *_plugins(old, new))
+    return Plan(old, new, (*others, *sockets, *_watchers(old, new, moved)))
 
 
 def _changes(cls: type, old: Any, new: Any) -> Iterator[Change]:
@@ -135,6 +136,19 @@ def _sockets(old: Stack, new: Stack) -> Iterator[Item]:
         elif changes := tuple(_changes(Socket, before[name], after[name])):
             now = all(change.live == "now" for change in changes)
             yield Item("socket", name, "now" if now else "replace", changes)
+
+
+def _plugins(old: Stack, new: Stack) -> Iterator[Item]:
+    """Those inside the supervisor; any other is a watcher."""
+    before, after = ({one.name: one for one in stack.plugins if one.kind} for stack in (old, new))
+    for name in sorted(before | after):
+        if name not in before or name not in after:
+            yield Item("plugin", name, "remove" if name in before else "add")
+        elif before[name].kind != after[name].kind:
+            yield Item("plugin", name, "now", (Change("use", before[name].use, after[name].use, "now"),))
+        elif before[name].settings != after[name].settings:
+            cls = type(after[name].settings)
+            yield Item("plugin", name, "now", tuple(_changes(cls, before[name].settings, after[name].settings)))
 
 
 def _watchers(old: Stack, new: Stack, moved: set[str]) -> Iterator[Item]:

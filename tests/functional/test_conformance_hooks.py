@@ -75,6 +75,12 @@ class HookConformance(PairCase):
         section("kept", "before_signal = shop.no"), section("sent", "before_signal = shop.boom"),
     ))
 
+    def setUp(self) -> None:
+        """Wait for the last one, too: they start one after another, and are stopped before and, if refused, after."""
+        super().setUp()
+        for side in self.sides():
+            self.until(side, lambda side: side.call("status", name="sent").get("status") == "active")
+
     def prepare(self, folder: Path) -> None:
         """The module of the hooks."""
         (folder / "shop.py").write_text(SHOP)
