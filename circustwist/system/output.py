@@ -36,7 +36,7 @@ TOLD = 3
 LONGEST_TOLD = 200
 """and so many bytes of each."""
 
-MANY = 8
+MANY = 3
 """So many pipes may be read in full in one round of the reactor."""
 SMALL = 4096
 """Bytes that are read at a time at least."""

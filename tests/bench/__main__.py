@@ -13,7 +13,7 @@ from .clients import answers, statistics
 from .console import console
 from .drills import deploys, kills, others, upgrades
 from .life import captured, many, respawn, start, stop
-from .logs import logs
+from .logs import logs, rivals
 from .numbers import hits, sampling
 from .peers import peers
 from .rest import idle, memory
@@ -41,6 +41,8 @@ def main(argv: list[str]) -> None:
     chosen = {name: known[name] for name in options.names or (DRILLS if options.drills else BENCHMARKS)}
     if options.peers:
         chosen["peers"] = partial(others if options.drills else peers, options.peers)
+        if "logs" in options.names:
+            chosen["peers"] = partial(rivals, options.peers)
     rows: list[Row] = []
     for name, run in chosen.items():
         print(f"{name} ...", file=sys.stderr, flush=True)

@@ -153,3 +153,53 @@ def pings(daemon: Daemon, seconds: float) -> list[float]:
     return found
 
 
+
+
+SUPERVISOR = """[supervisord]
+nodaemon = true
+logfile = /dev/null
+logfile_maxbytes = 0
+pidfile = {folder}/pid
+[program:w]
+command = {cmd}
+autorestart = false
+stdout_logfile = {folder}/log
+stdout_logfile_maxbytes = 0
+"""
+CIRCUS = """[circus]
+endpoint = ipc://{folder}/control
+pubsub_endpoint = ipc://{folder}/events
+[watcher:w]
+cmd = {cmd}
+respawn = False
+stdout_stream.class = FileStream
+stdout_stream.filename = {folder}/log
+"""
+RIVALS = {
+    "supervisord": (SUPERVISOR, GB, ("-c", "conf")), "circusd": (CIRCUS, GB // 10, ("conf",)),
+    "honcho": ("w: {cmd}\n", GB // 100, ("start", "-f", "conf"))}
+
+
+def rivals(venv: Path) -> list[Row]:
+    """The same of others: into a file, of honcho with a prefix and the time before each line."""
+    return [
+        Row(f"{program}: output of one worker, a GB", rival(venv / "bin" / program, *RIVALS[program]), "s")
+        for program in RIVALS if (venv / "bin" / program).exists()]
+
+
+def rival(program: Path, text: str, size: int, options: tuple[str, ...]) -> float:
+    """Seconds for a gigabyte."""
+    with chatter() as (folder, gate):
+        cmd = f"{PYTHON} -S {folder}/chatter.py {size // PIECE} {gate}"
+        (folder / "conf").write_text(text.format(folder=folder, cmd=cmd))
+        with open(folder / ("log" if program.name == "honcho" else "out"), "wb") as out:
+            process = subprocess.Popen([program, *options], cwd=folder, stdout=out, stderr=subprocess.DEVNULL)
+        held = os.open(gate, os.O_RDWR)
+        until(lambda: opened(gate) > 1)
+        os.close(held)
+        began = time.monotonic()
+        until(lambda: written(folder) >= size // PIECE * PIECE)
+        took = time.monotonic() - began
+        process.terminate()
+        process.wait()
+        return took / size * GB
