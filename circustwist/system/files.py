@@ -68,10 +68,13 @@ class LogFile:
         """
         self.close()
         fd = _opened(self.path)
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "is not a regular file", self.path)
+        except OSError:
             os.close(fd)
-            raise OSError(errno.EINVAL, "is not a regular file", self.path)
+            raise
         self._fd = fd
         self._identity = (status.st_dev, status.st_ino)
         self._checked = self._clock.seconds()
