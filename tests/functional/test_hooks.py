@@ -159,7 +159,7 @@ def look(watcher, arbiter, hook_name, **given):
 
     def test_statistics(self) -> None:
         """extended_stats adds to what is told of a process."""
-        daemon = self.stack("def more(stats, pid, **given):\n    stats['requests'] = pid\n",
+        daemon = self.stack("def more(watcher, arbiter, hook_name, pid, stats):\n    stats['requests'] = pid\n",
                             "extended_stats = shop.more")
         daemon.wait("watcher")
         (pid,) = daemon.pids("job")
