@@ -167,6 +167,7 @@ class OurselvesTests(SynchronousTestCase):
         self.assertEqual(features.pidfd, "")
         self.assertTrue(str(features).startswith("pidfd yes, cgroup "))
         self.assertEqual(str(kernel.Features("too old", "/sys/x")), "pidfd no (too old), cgroup yes")
+        self.assertEqual(str(kernel.Features("", "")), "pidfd yes, cgroup no (sessions instead)")
 
     def test_missing(self) -> None:
         """A host without pidfd says why, and what would help."""

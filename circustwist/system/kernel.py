@@ -279,7 +279,7 @@ class Features:
 
     def __str__(self) -> str:
         watched = f"no ({self.pidfd})" if self.pidfd else "yes"
-        return f"pidfd {watched}, cgroup {'yes' if self.cgroup else 'no'}"
+        return f"pidfd {watched}, cgroup {'yes' if self.cgroup else 'no (sessions instead)'}"
 
 
 def features(cgroup: str = "") -> Features:

@@ -21,7 +21,7 @@ TYPOS = (("numprocesses = 5", "numprocesses = five"), ("sockets.web", "sockets.w
 _MASKS = (
     (r"other terminal, same user, any directory:  circustwist -s \S+",
      "other terminal, same user, any directory:  circustwist"),
-    (r"cgroup (yes|no)", "cgroup ?"),
+    (r"cgroup (yes|no \(sessions instead\))", "cgroup ?"),
     (r"/\S+/python\b", "PYTHON"),
     (r"\b\d+(\.\d+)? (ms|s|min|h)\b", "TIME"),
     (r"\d+", "N"),
