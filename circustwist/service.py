@@ -37,6 +37,7 @@ from .logic.watcher import Watcher
 from .measuring import Measuring
 from .model.effects import Answer, Aside, Count, RunHook, Upgrade
 from .model.errors import WorldError
+from .model.events import Occurrence
 from .model.inputs import Adopted, Begun, Ended, Noticed, Restored, Who
 from .model.launch import Group, Launch, Names
 from .model.stack import Stack
@@ -173,6 +174,7 @@ class Supervisor(Service):
         self._guests = (plugins, alarm, self._hooks(clock))
         publisher.subscribe(Announcer(arbiter, clock, guide(prepared, host.screen)).hear)
         outputs.grace = prepared.stack.settings.drain_grace
+        publisher.subscribe(lambda happened: outputs.keep(arbiter.watchers) if _ended(happened) else None)
         # Whoever runs already must not lose its supervisor because its log cannot be written.
         outputs.streams.patient = earlier is not None or bool(prepared.survivors.living)
         for watcher in prepared.stack.watchers:
@@ -349,3 +351,8 @@ class Supervisor(Service):
         self._whenStopped.append(waiting)
         self.interpreter.feed(Ended("the service was stopped"))
         return waiting
+
+
+def _ended(happened: Occurrence) -> bool:
+    """Whether it is the end of something that may have removed watchers."""
+    return happened.event.name == "operation" and happened.event.data.get("state") != "running"

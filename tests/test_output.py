@@ -19,6 +19,7 @@ from zope.interface.verify import verifyObject
 
 from circustwist.model.errors import WorldError
 from circustwist.model.launch import Names
+from circustwist.model.line import Selection
 from circustwist.model.stack import Watcher
 from circustwist.model.streams import NO_STREAM, Stream
 from circustwist.system.interfaces import IOutputs
@@ -223,6 +224,18 @@ class OutputsTests(OutputsTestCase):
         self.assertEqual((self.path.read_bytes(), (self.folder / "new").read_bytes()), (b"one\n", b"two\n"))
         self.outputs.open(Watcher("web", stdout_stream=NO_STREAM))
         self.assertLess(len(descriptors()), before)
+
+    @coroutine
+    async def test_removed(self) -> None:
+        """When a watcher is no more its file is closed, as soon as nobody writes to it, and its lines are forgotten."""
+        before = len(descriptors())
+        self.file(time_format="%Y")
+        self.write(b"one\n")
+        await self.ended()
+        self.outputs.keep({"web"})
+        self.assertEqual(len(self.outputs.tail(Selection(), 9)), 1)
+        self.outputs.keep(set())
+        self.assertEqual((len(descriptors()), self.outputs.tail(Selection(), 9)), (before, []))
 
     @coroutine
     async def test_moved(self) -> None:

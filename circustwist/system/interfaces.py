@@ -231,6 +231,13 @@ class IOutputs(Interface):
         @param left: what C{handover} returned in it; empty for nothing.
         """
 
+    def keep(watchers: Collection[str]) -> None:
+        """
+        Forget all other watchers, and close what only they wrote to.
+
+        @param watchers: their names in lower case.
+        """
+
     def rotate(watchers: Collection[str]) -> list[str]:
         """
         Put the files of some watchers aside.

@@ -312,6 +312,17 @@ class Outputs:
         """Every pipe as it is, for another image of this program."""
         return tuple(End(pipe.names, pipe.output, pipe.fileno(), pipe.rest) for pipe in self._pipes.values())
 
+    def keep(self, watchers: Collection[str]) -> None:
+        gone = [name for name in self.tails.watchers() if name.lower() not in watchers]
+        if not gone:
+            return
+        before = self.streams.all()
+        for name in gone:
+            self.tails.forget(name)
+            self.streams.forget(name)
+            self._heard.discard(name)
+        self.streams.closeUnused([pipe.sink for pipe in self._pipes.values()], before)
+
     def rotate(self, watchers: Collection[str]) -> list[str]:
         return self.streams.rotate(watchers)
 

@@ -260,6 +260,12 @@ class Streams:
         if store is not None:
             store.write(data)
 
+    def forget(self, watcher: str) -> None:
+        """There is no such watcher any more."""
+        for fd in (1, 2):
+            self._sinks.pop((watcher, fd), None)
+            self._drops.pop((watcher, fd), None)
+
     def retry(self) -> None:
         """Try at once whether what could not be written can be now."""
         for store in self._files.values():

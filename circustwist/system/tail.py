@@ -225,6 +225,10 @@ class Tails:
         if not size:
             self._rings.pop(watcher, None)
 
+    def watchers(self) -> list[str]:
+        """All that there are."""
+        return list(self._limits)
+
     def forget(self, watcher: str) -> None:
         """There is no such watcher any more."""
         self._limits.pop(watcher, None)
