@@ -75,6 +75,7 @@ class Change:
         effects = [self._options(arbiter, plan.new, name, now) for name in plan.names("watcher", "now", "reload")]
         for name in plan.names("watcher", "add"):
             arbiter.add(_named(plan.new, name))
+            effects.append((OpenStreams(_named(plan.new, name)),))
         arbiter.sort()
         self.operation.stages.extend(self._stages(arbiter, plan))
         return joined(effects) + arbiter.listen()

@@ -158,3 +158,29 @@ class OwnLogTests(StackCase):
         daemon.process.terminate()
         daemon.join()
         self.assertTrue(path.read_text())
+
+
+class AddedTests(StackCase):
+    """Tests of the streams of a watcher that comes and goes."""
+
+    def test_added(self) -> None:
+        """They are opened for one that is added, changed while it runs, and closed when it is removed."""
+        daemon = self.run_("[watcher:web]\ncmd = sleep 1000\n")
+        log, other = daemon.folder / "new.log", daemon.folder / "other.log"
+        options = {"stdout_stream": {"class": "FileStream", "filename": str(log)}}
+        os.mkfifo(daemon.folder / "gate")
+        with Control(daemon.where, TIMEOUT) as control:
+            control.call("tail", lines=0, follow=True)
+            lines = (line["text"] for told in control._each(TIMEOUT) for line in told["lines"])
+            control.call("add", name="new", cmd="sh -c 'echo hi; read x < gate; echo bye; exec sleep 1000'",
+                         options=options, start=True, waiting=True)
+            self.assertEqual(next(lines), "hi")
+            self.assertEqual(log.read_text(), "hi\n")
+            control.call("set", name="new", options={"stdout_stream": {
+                "class": "FileStream", "filename": str(other), "prefix": "%(wid)s "}}, waiting=True)
+            (daemon.folder / "gate").write_text("go\n")
+            self.assertEqual(next(lines), "bye")
+            self.assertEqual(other.read_text(), "1 bye\n")
+            control.call("rm", name="new", waiting=True)
+        folder = Path(f"/proc/{daemon.process.pid}/fd")
+        self.assertNotIn(str(other), [os.readlink(fd) for fd in folder.iterdir() if fd.is_symlink()])
