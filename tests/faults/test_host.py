@@ -217,8 +217,7 @@ class HostFaults(FaultCase):
         front = (*self.private(
             "hostname no.such.host.example && mount -t tmpfs none /mnt && echo nameserver 127.0.0.1 >/mnt/r && "
             "mount --bind /mnt/r /etc/resolv.conf", "--net", "--uts"), PYTHON, "-S", "-c", SILENT)
-        daemon = self.wrapped("[watcher:w]\ncmd = sleep 1088\n", *front).start()
-        eventually(lambda: os.path.exists(daemon.where), 15)
+        daemon = self.begun(self.wrapped("[watcher:w]\ncmd = sleep 1088\n", *front))
         self.responsive(daemon)
         self.assertEqual(daemon.stop(), 0)
         for path in Path(__file__).resolve().parents[2].glob("circustwist/**/*.py"):
