@@ -17,6 +17,7 @@ from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
 from .model.streams import FACILITIES
+from .system.console import Screen
 from .system.tail import DAEMON, Tails
 
 AUDIT = "circustwist.audit"
@@ -38,6 +39,15 @@ def opened(path: str, kept: int | None = None) -> LogFile:
         return LogFile(os.path.basename(path), os.path.dirname(os.path.abspath(path)), maxRotatedFiles=kept)
     except OSError as error:
         raise SystemExit(f"circustwist: {path}: the log cannot be written: {error.strerror}") from None
+
+
+def screen(file: Any = None) -> Any:
+    """The standard output, or another file that may be a pipe or a terminal, for a log that waits for no reader."""
+    file = sys.stdout if file is None else file
+    try:
+        return Screen(file.fileno())
+    except (OSError, ValueError):
+        return file
 
 
 @implementer(ILogObserver)
@@ -103,8 +113,9 @@ class Console:
     def __init__(self, level: Any) -> None:
         self._level = level
         # Twisted is about to put loggers in their places, which would call us again.
-        self._out = sys.stdout
-        self._failures = textFileLogObserver(sys.stderr)
+        self._out = screen()
+        self._terminal = sys.stdout.isatty()
+        self._failures = textFileLogObserver(screen(sys.stderr))
 
     def __call__(self, event: dict[str, Any]) -> None:
         level = event.get("log_level", LogLevel.info)
@@ -117,13 +128,11 @@ class Console:
         text = formatEvent(event)
         if text:
             prefix = "" if level <= LogLevel.info else f"{level.name.replace('warn', 'warning')}: "
-            with suppress(OSError):
-                self._out.write(f"{prefix}{text}\n")
-                self._out.flush()
+            self._out.write(f"{prefix}{text}\n")
 
     def _typed(self, event: dict[str, Any]) -> bool:
         """Whether this tells at a terminal who gave which command."""
-        return event.get("log_namespace") == AUDIT and self._out.isatty()
+        return event.get("log_namespace") == AUDIT and self._terminal
 
 
 def severe(level: Any) -> Any:

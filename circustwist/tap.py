@@ -30,7 +30,7 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
-from .logs import KEPT_LOGS, LEVELS, Console, Json, Syslog, opened, severe
+from .logs import KEPT_LOGS, LEVELS, Console, Json, Syslog, opened, screen, severe
 from .model.errors import ConfigError, WorldError
 from .model.ini import Reading, read
 from .model.naming import runtimeDirs
@@ -249,7 +249,7 @@ class Daemon(Service):
         level = self._options.level()
         written = Json if self._options.stack.settings.log_format == "json" else textFileLogObserver
         if path in ("-", "stdout") or (not path and written is Json):
-            return FilteringLogObserver(written(sys.stdout), [severe(level)]) if foreground else None
+            return FilteringLogObserver(written(screen()), [severe(level)]) if foreground else None
         if not path:
             return Console(level) if foreground else None
         if path.startswith("syslog:"):

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from circustwist.model.launch import Names
 from circustwist.model.stack import Watcher
 from circustwist.system import console
-from circustwist.system.console import BUFFER, Console
+from circustwist.system.console import BUFFER, Console, Screen
 from circustwist.system.sinks import ISink, Logged
 from circustwist.system.stores import RETRY
 from circustwist.system.streams import Streams
@@ -187,6 +187,64 @@ class PassedTests(SinkTestCase):
             file.seek(0)
             self.assertEqual(file.read(), b"web/1 | one\n")
         self.assertTrue(sink.gate.ready)
+
+
+class ScreenTests(SinkTestCase):
+    """A standard output that nobody waits for."""
+
+    def full(self, reading: int, writing: int) -> None:
+        """Write until lines are left out, read everything, and write again."""
+        screen = Screen(writing)
+        lines = 0
+        while not screen.missed:
+            screen.write(f"{lines} {'x' * 1000}\n")
+            lines += 1
+        screen.write(f"lost {'x' * 1000}\n")
+        os.set_blocking(reading, False)
+        found = self.read(reading)
+        screen.write("again\n")
+        found += self.read(reading)
+        screen.write("more\n")
+        found += self.read(reading)
+        *whole, told, again, more, end = found.decode().split("\n")
+        self.assertEqual([int(line.split()[0]) for line in whole], [*range(len(whole))])
+        self.assertEqual((again, more, end), ("again", "more", ""))
+        self.assertEqual(told, f"{lines + 1 - len(whole)} lines were left out, since nobody read them")
+
+    def read(self, fd: int) -> bytes:
+        """All that is there."""
+        found = b""
+        try:
+            while data := os.read(fd, 65536):
+                found += data
+        except BlockingIOError:
+            pass
+        return found
+
+    def test_pipe(self) -> None:
+        """A full pipe costs lines, which are counted, and blocks nobody."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.addCleanup(os.close, writing)
+        self.full(reading, writing)
+        self.assertTrue(os.get_blocking(writing))
+
+    def test_socket(self) -> None:
+        """The same with a socket, as systemd gives it."""
+        one, other = socket.socketpair()
+        self.addCleanup(one.close)
+        self.addCleanup(other.close)
+        self.full(one.fileno(), other.fileno())
+        self.assertTrue(other.getblocking())
+
+    def test_closed(self) -> None:
+        """A reader that has gone costs nothing but the lines."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, writing)
+        os.close(reading)
+        screen = Screen(writing)
+        screen.write("a\n")
+        self.assertEqual(screen.missed, 1)
 
 
 class ConsoleTests(SinkTestCase):

@@ -7,9 +7,11 @@ from __future__ import annotations
 import errno
 import os
 import select
+import socket
 import stat
 import time
 from contextlib import suppress
+from functools import partial
 
 import attrs
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime, IWriteDescriptor
@@ -144,6 +146,47 @@ def _opened(fd: int) -> tuple[int, bool]:
     with suppress(OSError):
         return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY), True
     return os.dup(fd), False
+
+
+class Screen:
+    """
+    A standard output to which lines are written without ever waiting for its
+    reader: those that do not fit are left out, and counted.
+
+    @ivar missed: how many lines were left out since one was written.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.missed = 0
+        self._rest = b""
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            self._write = partial(_sent, socket.socket(fileno=os.dup(fd)))
+        elif stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
+            self._write = partial(os.write, _opened(fd)[0])
+        else:
+            self._write = partial(os.write, fd)
+
+    def write(self, text: str) -> None:
+        """Write lines, or leave them out."""
+        told = f"{self.missed} lines were left out, since nobody read them\n" if self.missed else ""
+        data = self._rest + (told + text).encode("utf-8", "backslashreplace")
+        try:
+            written = self._write(data)
+        except OSError:
+            self.missed += 1
+            return
+        if self._rest and written < len(self._rest):
+            self._rest = self._rest[written:]
+            self.missed += 1
+        else:
+            self._rest, self.missed = data[written:], 0
+
+    def flush(self) -> None:
+        """Nothing waits but the end of a line that has begun."""
+
+
+def _sent(connection: socket.socket, data: bytes) -> int:
+    return connection.send(data, socket.MSG_DONTWAIT)
 
 
 @attrs.frozen
