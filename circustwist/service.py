@@ -140,8 +140,10 @@ class Supervisor(Service):
         prepared.journal.compact(self._entries)
         interrupted = tuple((one.id, one.command, one.by) for one in prepared.left.operations)
         left = prepared.left
+        dead = tuple((worker.names, status) for worker, status in prepared.survivors.dead if worker.pid)
         self.interpreter.feed(Begun(
-            left.wanted, interrupted, left.completed, left.hooked, left.resized, left.generations, left.stoppers))
+            left.wanted, interrupted, left.completed, left.hooked, left.resized, left.generations, left.stoppers,
+            left.spent, dead))
 
     def _build(self) -> None:
         prepared, host = self._prepared, self._host

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from circustwist.logic.durable import replay
+from circustwist.logic.durable import Left, replay
 from circustwist.logic.restart import HEALTHY
 from circustwist.logic.tuning import resized
 from circustwist.model.effects import KeepSeats
@@ -543,6 +544,54 @@ class AdoptTests(SynchronousTestCase):
         memory = Memory(web(numprocesses=4))
         memory.feed(Begun({"web": (True, 3)}))
         self.assertEqual(len(memory.running), 4)
+
+    def later(
+        self, left: Left, *alive: int, dead: tuple[int | None, ...] = (), asked: str = "", **options: Any
+    ) -> Memory:
+        """Another supervisor of two workers, some of which have ended meanwhile."""
+        memory = Memory(web(numprocesses=2, **options))
+        for id in alive:
+            memory.feed(Adopted(left.workers[id].names, id + 2000, 60.0))
+            memory.running[left.workers[id].names.id] = id + 2000
+            memory.names[left.workers[id].names.id] = left.workers[id].names
+        ended = tuple((worker.names, status) for worker, status in zip(left.workers, dead, strict=False))
+        interrupted = ((7, asked, "bob"),) if asked else ()
+        memory.feed(Begun(left.wanted, interrupted, spent=left.spent, dead=ended))
+        return memory
+
+    def test_spent(self) -> None:
+        """A process that has ended for good is not started by the next supervisor, but with the watcher."""
+        memory = Memory(web(respawn="never", numprocesses=2)).begin()
+        memory.exit("web/1")
+        self.assertEqual(memory.wids("web"), [2])
+        left = replay(memory.journal)
+        later = self.later(left, 0, respawn="never")
+        self.assertEqual((later.wids("web"), later.status("web")), ([2], "active"))
+        later.ask("start", name="web")
+        self.assertEqual(len(later.running), 2)
+        self.assertEqual(replay([*memory.journal, *later.journal]).spent, {})
+        self.assertEqual(len(self.later(left, 0).running), 2)
+
+    def test_endedMeanwhile(self) -> None:
+        """So it is with one that ended while no supervisor ran, unless it may have been asked to or have failed."""
+        left = replay(Memory(web(respawn="never", numprocesses=2)).begin().journal)
+        for respawn, status, asked, count in (
+                ("never", 0, "", 1), ("never", 256, "", 1), ("never", None, "upgrade", 1),
+                ("never", 0, "restart", 2), ("on-failure", 0, "", 1),
+                ("on-failure", 256, "", 2), ("on-failure", None, "", 2), ("always", 0, "", 2)):
+            later = self.later(left, 1, dead=(status,), asked=asked, respawn=respawn)
+            self.assertEqual(len(later.running), count, (respawn, status, asked))
+            self.assertEqual(later.status("web"), "active")
+
+    def test_allEndedMeanwhile(self) -> None:
+        """A watcher all of whose processes have ended for good has stopped, and an essential one ends everything."""
+        left = replay(Memory(web(respawn="never", numprocesses=2)).begin().journal)
+        for status, done in (0, True), (256, False):
+            later = self.later(left, dead=(0, status), respawn="never")
+            self.assertEqual((later.status("web"), len(later.names)), ("stopped", 0))
+            self.assertEqual(later.arbiter.watchers["web"].past.completed, done)
+        later = self.later(left, dead=(0, 3 << 8), respawn="never", essential=True)
+        self.assertEqual(later.quit, 3)
 
     def test_interrupted(self) -> None:
         """What the earlier supervisor was doing is told as interrupted."""

@@ -22,10 +22,10 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 anything = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=6
 )
-KINDS = ("intent", "spawned", "gone", "wanted", "sockets", "reloaded", "serial")
+KINDS = ("spent", "intent", "spawned", "gone", "wanted", "sockets", "reloaded", "serial")
 FIELDS = (
     "id", "watcher", "wid", "seat", "generation", "pid", "start", "pipes", "since", "running", "numprocesses", "inodes",
-    "next",
+    "next", "success",
 )
 small = st.integers(-1, 5)
 likely = st.dictionaries(
@@ -39,6 +39,7 @@ sane = st.one_of(
     st.builds(durable.wanted, st.sampled_from(["a", "b"]), st.booleans(), st.integers(0, 3)),
     st.builds(durable.sockets, st.dictionaries(texts, inodes, max_size=3)),
     st.builds(durable.reloaded, st.sampled_from(["a", "b"]), st.integers(0, 3)),
+    st.builds(durable.spent, st.sampled_from(["a", "b"]), st.integers(0, 3), st.booleans()),
     st.builds(durable.serial, st.integers(1, 20)),
     st.builds(durable.began, st.integers(1, 3), texts, texts),
     st.builds(durable.finished, st.integers(1, 3)),
@@ -73,7 +74,10 @@ def lefts(draw: st.DrawFn) -> Left:
     serial = max([0, *ids]) + draw(st.integers(1, 9))
     completed = draw(st.frozensets(texts, max_size=3))
     resized = {name: ("ann", 5.0) for name in wanted if draw(st.booleans())}
-    return Left(workers, wanted, sockets, serial, generations, tuple(operations), completed, resized=resized)
+    seats = st.dictionaries(st.integers(100, 200), st.booleans(), min_size=1, max_size=3)
+    spent = draw(st.dictionaries(texts, seats, max_size=3))
+    return Left(
+        workers, wanted, sockets, serial, generations, tuple(operations), completed, resized=resized, spent=spent)
 
 
 class ReplayTests(SynchronousTestCase):
@@ -101,6 +105,14 @@ class ReplayTests(SynchronousTestCase):
         """A worker that ended is forgotten, its serial and generation are not."""
         left = replay([durable.intent(WEB), durable.gone(7)])
         self.assertEqual(left, Left(nextId=8, generations={"web": 3}))
+
+    def test_spent(self) -> None:
+        """A seat stays vacant until somebody is to take it, or the watcher is stopped."""
+        spent = durable.spent("web", 1, True)
+        self.assertEqual(replay([spent]).spent, {"web": {1: True}})
+        self.assertEqual(replay([spent, durable.wanted("web", True, 3)]).spent, {"web": {1: True}})
+        for after in durable.intent(WEB), durable.wanted("web", False, 3):
+            self.assertEqual(replay([spent, after]).spent, {})
 
     def test_wanted(self) -> None:
         """The last wish counts."""

@@ -44,9 +44,10 @@ from ..model.tuned import applied
 from . import hooking, idling, limits
 from .change import Change
 from .dependency import required, startStages, stopStages
+from .inheritance import spend
 from .machine import resume
 from .operations import Operation
-from .schedule import GATED, Schedule
+from .schedule import GATED, SUPERVISOR, Schedule
 from .seats import joined
 from .tuning import Tuning, sizes, told
 from .watcher import Watcher
@@ -182,16 +183,19 @@ class Arbiter(Schedule):
     @_take.register
     def _(self, input: Begun, now: float) -> Effects:
         starting, stopping = [], []
+        effects = self.operations.interrupt(input.interrupted, now)
         for watcher in self.watchers.values():
             running, wanted = input.wanted.get(watcher.name, (watcher.spec.autostart, watcher.spec.numprocesses))
             watcher.past.resized = input.resized.get(watcher.name)
             if watcher.past.resized is None:
                 wanted = watcher.spec.numprocesses
             watcher.past.stale = watcher.seats.behind(input.generations.get(watcher.name, 0))
-            if watcher.seats.workers or (watcher.name in input.wanted and running and not wanted):
+            watcher.past.completed = watcher.name in input.completed or None
+            if running:
+                effects += spend(watcher, input, now)
+            if watcher.seats.inherited() or (watcher.name in input.wanted and running and not wanted):
                 resume(watcher)
             watcher.seats.wanted = wanted if watcher.spec.cmd else 0
-            watcher.past.completed = watcher.name in input.completed or None
             watcher.past.stopper = input.stoppers.get(watcher.name, "")
             watcher.seats.hooks.env = input.hooked.get(watcher.name, {})
             if watcher.spec.cmd and running:
@@ -201,11 +205,11 @@ class Arbiter(Schedule):
         # Whoever was stopped by somebody stays so, also if others depend on it.
         stopped = {name for name, (running, _) in input.wanted.items() if not running}
         starting = [watcher for watcher in required(starting, self.watchers) if watcher.name not in stopped]
-        effects = self.operations.interrupt(input.interrupted, now)
-        effects += self.begin(self.operations.new("start", "supervisor", startStages(starting)), now)
+        effects += self.begin(self.operations.new("start", SUPERVISOR, startStages(starting)), now)
         if stopping:
-            effects += self.begin(self.operations.new("stop", "supervisor", stopStages(stopping)), now)
-        return effects
+            effects += self.begin(self.operations.new("stop", SUPERVISOR, stopStages(stopping)), now)
+        over = [watcher for watcher in starting if watcher.status == "stopped" and watcher.seats.inherited()]
+        return effects + joined([self.ranOut(watcher, now) for watcher in over])
 
     @_take.register
     def _(self, input: Ended, now: float) -> Effects:

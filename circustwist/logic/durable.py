@@ -9,7 +9,6 @@ wrong type or with a number that cannot be is left out, and nothing raises.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -17,12 +16,9 @@ import attrs
 
 from ..model.launch import Names
 from ..model.tuned import Tuned
+from .entries import MOST, Nonsense, mapped, named, timed, whole
 
 Entry: TypeAlias = dict[str, Any]
-
-LONGEST_NAME = 256
-MOST = 100_000
-"""How many workers, watchers or sockets may be; more than that is no state of ours."""
 
 _SERIAL = 2**53 - 1
 _PID = 2**22
@@ -81,6 +77,7 @@ class Left:
     @ivar stoppers: who stopped watchers that do not run.
     @ivar hooked: what hooks have changed in the environment of processes, by watcher; None is removed.
     @ivar resized: who gave a watcher another number of processes than the configuration does, and when.
+    @ivar spent: the seats of each watcher whose processes have ended for good, and whether they did so with success.
     """
 
     workers: tuple[LeftWorker, ...] = ()
@@ -94,6 +91,7 @@ class Left:
     hooked: Mapping[str, Mapping[str, str | None]] = attrs.field(factory=dict, hash=False)
     resized: Mapping[str, tuple[str, float]] = attrs.field(factory=dict, hash=False)
     stoppers: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    spent: Mapping[str, Mapping[int, bool]] = attrs.field(factory=dict, hash=False)
 
     def __bool__(self) -> bool:
         """Whether there are workers to look for."""
@@ -135,6 +133,11 @@ def wanted(
     entry = {"kind": "wanted", "watcher": watcher, "running": running, "numprocesses": numprocesses}
     entry |= {"stopper": stopper} if stopper else {}
     return entry if resized is None else {**entry, "by": resized[0], "at": resized[1]}
+
+
+def spent(watcher: str, seat: int, success: bool) -> Entry:
+    """A process has ended by itself, and nobody is to take its seat until the watcher is started again."""
+    return {"kind": "spent", "watcher": watcher, "seat": seat, "success": success}
 
 
 def completed(watcher: str) -> Entry:
@@ -198,6 +201,7 @@ def snapshot(left: Left) -> list[Entry]:
         entries.append(intent(worker.names))
         if worker.pid:
             entries.append(spawned(worker.names.id, worker.pid, worker.start, worker.pipes, worker.since))
+    entries += [spent(name, seat, success) for name, seats in left.spent.items() for seat, success in seats.items()]
     return entries
 
 
@@ -207,40 +211,6 @@ def replay(entries: Iterable[Mapping[str, Any]]) -> Left:
     for entry in entries:
         replaying.take(entry)
     return replaying.result()
-
-
-class _Nonsense(ValueError):
-    """An entry cannot be ours."""
-
-
-def _whole(value: object, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:
-        raise _Nonsense
-    return value
-
-
-def _name(value: object) -> str:
-    if type(value) is not str or not 0 < len(value) <= LONGEST_NAME:
-        raise _Nonsense
-    return value
-
-
-def _mapping(value: object) -> Mapping[Any, Any]:
-    if not isinstance(value, Mapping) or len(value) > MOST:
-        raise _Nonsense
-    return value
-
-
-def _seconds(value: object) -> float:
-    if type(value) not in (int, float):
-        raise _Nonsense
-    try:
-        seconds = float(value)  # type: ignore[arg-type]  # mypy does not narrow by type()
-    except OverflowError:
-        raise _Nonsense from None
-    if not math.isfinite(seconds) or seconds < 0:
-        raise _Nonsense
-    return seconds
 
 
 class _Replay:
@@ -261,6 +231,7 @@ class _Replay:
         self.hooked: dict[str, dict[str, str | None]] = {}
         self.resized: dict[str, tuple[str, float]] = {}
         self.stoppers: dict[str, str] = {}
+        self.spent: dict[str, dict[int, bool]] = {}
         self.nextId = 1
 
     def take(self, entry: Mapping[str, Any]) -> None:
@@ -269,7 +240,7 @@ class _Replay:
         if isinstance(kind, str) and kind in self._KINDS:
             try:
                 self._KINDS[kind](self, entry)
-            except (_Nonsense, KeyError):
+            except (Nonsense, KeyError):
                 return
 
     def result(self) -> Left:
@@ -277,45 +248,46 @@ class _Replay:
         return Left(
             tuple(self.workers.values()), self.wanted, self.sockets, self.nextId, self.generations,
             tuple(self.operations.values()), frozenset(self.completed), self.tuned, self.hooked, self.resized,
-            self.stoppers)
+            self.stoppers, {name: seats for name, seats in self.spent.items() if seats})
 
     def _intent(self, entry: Mapping[str, Any]) -> None:
         names = Names(
-            id=_whole(entry["id"], 1, _SERIAL),
-            watcher=_name(entry["watcher"]),
-            wid=_whole(entry["wid"], 1, MOST),
-            seat=_whole(entry["seat"], 0, MOST),
-            generation=_whole(entry["generation"], 0, _SERIAL),
+            id=whole(entry["id"], 1, _SERIAL),
+            watcher=named(entry["watcher"]),
+            wid=whole(entry["wid"], 1, MOST),
+            seat=whole(entry["seat"], 0, MOST),
+            generation=whole(entry["generation"], 0, _SERIAL),
         )
         if names.id in self.workers or len(self.workers) >= MOST:
-            raise _Nonsense
+            raise Nonsense
+        self.spent.get(names.watcher, {}).pop(names.seat, None)
         self._reload(names.watcher, names.generation)
         self.workers[names.id] = LeftWorker(names)
         self.nextId = max(self.nextId, names.id + 1)
 
     def _spawned(self, entry: Mapping[str, Any]) -> None:
-        worker = self.workers[_whole(entry["id"], 1, _SERIAL)]
-        pipes = _mapping(entry["pipes"])
+        worker = self.workers[whole(entry["id"], 1, _SERIAL)]
+        pipes = mapped(entry["pipes"])
         if not {"1", "2"}.issuperset(pipes):
-            raise _Nonsense
+            raise Nonsense
         self.workers[worker.names.id] = LeftWorker(
             worker.names,
-            pid=_whole(entry["pid"], 2, _PID),
-            start=_whole(entry["start"], 0, _INODE),
-            pipes={int(output): _whole(inode, 1, _INODE) for output, inode in pipes.items()},
-            since=_seconds(entry.get("since", 0)),
+            pid=whole(entry["pid"], 2, _PID),
+            start=whole(entry["start"], 0, _INODE),
+            pipes={int(output): whole(inode, 1, _INODE) for output, inode in pipes.items()},
+            since=timed(entry.get("since", 0)),
         )
 
     def _gone(self, entry: Mapping[str, Any]) -> None:
-        del self.workers[_whole(entry["id"], 1, _SERIAL)]
+        del self.workers[whole(entry["id"], 1, _SERIAL)]
 
     def _wanted(self, entry: Mapping[str, Any]) -> None:
-        watcher, running = _name(entry["watcher"]), entry["running"]
+        watcher, running = named(entry["watcher"]), entry["running"]
         if not isinstance(running, bool) or (watcher not in self.wanted and len(self.wanted) >= MOST):
-            raise _Nonsense
-        resized = (_name(entry["by"]), _seconds(entry["at"])) if "by" in entry else None
-        stopper = _name(entry["stopper"]) if "stopper" in entry else ""
-        self.wanted[watcher] = running, _whole(entry["numprocesses"], 0, MOST)
+            raise Nonsense
+        resized = (named(entry["by"]), timed(entry["at"])) if "by" in entry else None
+        stopper = named(entry["stopper"]) if "stopper" in entry else ""
+        self.wanted[watcher] = running, whole(entry["numprocesses"], 0, MOST)
         self.resized.pop(watcher, None)
         if resized is not None:
             self.resized[watcher] = resized
@@ -324,64 +296,72 @@ class _Replay:
             self.stoppers[watcher] = stopper
         if running:
             self.completed.discard(watcher)
+        else:
+            self.spent.pop(watcher, None)
+
+    def _spent(self, entry: Mapping[str, Any]) -> None:
+        watcher, seat, success = named(entry["watcher"]), whole(entry["seat"], 0, MOST), entry["success"]
+        if not isinstance(success, bool) or len(self.spent) >= MOST:
+            raise Nonsense
+        self.spent.setdefault(watcher, {})[seat] = success
 
     def _completed(self, entry: Mapping[str, Any]) -> None:
         if len(self.completed) >= MOST:
-            raise _Nonsense
-        self.completed.add(_name(entry["watcher"]))
+            raise Nonsense
+        self.completed.add(named(entry["watcher"]))
 
     def _tuned(self, entry: Mapping[str, Any]) -> None:
-        name, change = _name(entry["watcher"]), entry["change"]
+        name, change = named(entry["watcher"]), entry["change"]
         if change is None:
             self.tuned.pop(name, None)
             return
-        known, options = _mapping(change), _mapping(change["options"])
+        known, options = mapped(change), mapped(change["options"])
         if len(self.tuned) >= MOST or not all(isinstance(key, str) for key in options):
-            raise _Nonsense
-        by, at = known["by"], _seconds(known["at"])
-        if not isinstance(by, str) or _name(known["name"]).lower() != name:
-            raise _Nonsense
+            raise Nonsense
+        by, at = known["by"], timed(known["at"])
+        if not isinstance(by, str) or named(known["name"]).lower() != name:
+            raise Nonsense
         self.tuned[name] = Tuned(
-            _name(known["name"]), known["added"] is True, known["removed"] is True, options, by, at)
+            named(known["name"]), known["added"] is True, known["removed"] is True, options, by, at)
 
     def _hooked(self, entry: Mapping[str, Any]) -> None:
-        watcher, env = _name(entry["watcher"]), _mapping(entry["env"])
+        watcher, env = named(entry["watcher"]), mapped(entry["env"])
         if len(self.hooked) >= MOST or not all(isinstance(text, str | None) for pair in env.items() for text in pair):
-            raise _Nonsense
+            raise Nonsense
         self.hooked.pop(watcher, None)
         if env:
             self.hooked[watcher] = {name: value for name, value in env.items() if name}
 
     def _sockets(self, entry: Mapping[str, Any]) -> None:
-        self.sockets = {_name(name): _whole(inode, 1, _INODE) for name, inode in _mapping(entry["inodes"]).items()}
+        self.sockets = {named(name): whole(inode, 1, _INODE) for name, inode in mapped(entry["inodes"]).items()}
 
     def _socket(self, entry: Mapping[str, Any]) -> None:
-        name = _name(entry["name"])
+        name = named(entry["name"])
         if name not in self.sockets and len(self.sockets) >= MOST:
-            raise _Nonsense
-        self.sockets[name] = _whole(entry["inode"], 1, _INODE)
+            raise Nonsense
+        self.sockets[name] = whole(entry["inode"], 1, _INODE)
 
     def _reloaded(self, entry: Mapping[str, Any]) -> None:
-        self._reload(_name(entry["watcher"]), _whole(entry["generation"], 0, _SERIAL))
+        self._reload(named(entry["watcher"]), whole(entry["generation"], 0, _SERIAL))
 
     def _reload(self, watcher: str, generation: int) -> None:
         if generation > self.generations.get(watcher, 0) and len(self.generations) < MOST:
             self.generations[watcher] = generation
 
     def _began(self, entry: Mapping[str, Any]) -> None:
-        id = _whole(entry["id"], 1, _SERIAL)
+        id = whole(entry["id"], 1, _SERIAL)
         if id in self.operations or len(self.operations) >= MOST:
-            raise _Nonsense
-        self.operations[id] = LeftOperation(id, _name(entry["command"]), _name(entry["by"]))
+            raise Nonsense
+        self.operations[id] = LeftOperation(id, named(entry["command"]), named(entry["by"]))
 
     def _finished(self, entry: Mapping[str, Any]) -> None:
-        del self.operations[_whole(entry["id"], 1, _SERIAL)]
+        del self.operations[whole(entry["id"], 1, _SERIAL)]
 
     def _serial(self, entry: Mapping[str, Any]) -> None:
-        self.nextId = max(self.nextId, _whole(entry["next"], 1, _SERIAL + 1))
+        self.nextId = max(self.nextId, whole(entry["next"], 1, _SERIAL + 1))
 
     _KINDS = {
         "intent": _intent, "spawned": _spawned, "gone": _gone, "wanted": _wanted, "sockets": _sockets,
         "socket": _socket, "completed": _completed, "reloaded": _reloaded, "serial": _serial, "began": _began,
-        "finished": _finished, "tuned": _tuned, "hooked": _hooked,
+        "finished": _finished, "tuned": _tuned, "hooked": _hooked, "spent": _spent,
     }

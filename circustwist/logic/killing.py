@@ -30,6 +30,8 @@ def kill(watcher: Watcher, workers: Iterable[Worker], now: float, ending: Ending
 def gone(watcher: Watcher, worker: Worker, now: float, status: int) -> Effects:
     """A process has ended: if it was killed, let another one come."""
     seat = watcher.due.killed.pop(worker.names.id, None)
-    if seat is None or seat.holder or not watcher.running or not restart.wantedAgain(watcher.spec, status):
+    if seat is None or seat.holder or not watcher.running:
         return NOTHING
+    if not restart.wantedAgain(watcher.spec, status):
+        return watcher.seats.spend(seat.number, restart.succeeded(watcher.spec, status))
     return watcher.inputs.vacant(now, seat, now)

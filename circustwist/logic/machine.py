@@ -71,6 +71,7 @@ def _renew(watcher: Watcher) -> None:
     watcher.past.problem = watcher.past.stale = ""
     watcher.past.completed = None
     watcher.past.ends.clear()
+    watcher.seats.renew()
     for seat in watcher.seats.seats:
         seat.history = restart.NEW
 

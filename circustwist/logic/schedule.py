@@ -31,6 +31,9 @@ GATED = frozenset(("reload", "reloadconfig", "set"))
 CHANGING = frozenset(("reloadconfig", "set", "add", "rm"))
 """Operations that change the configuration in force."""
 
+SUPERVISOR = "supervisor"
+"""Who asks for what nobody has asked for."""
+
 SHOWN = 20
 """So often at most the progress of one step is published."""
 
@@ -258,7 +261,7 @@ class Schedule:
     def _do(self, step: Step, watcher: Watcher, now: float) -> Effects:
         by = step.operation.by
         if step.actions[0] == "start":
-            return watcher.start(now, by)
+            return watcher.start(now, by, by == SUPERVISOR)
         if step.actions[0] == "reload":
             return watcher.reload(now, by)
         if step.actions[0] == "stop":

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from ..model.effects import Effects, Forget, Timer, Wake
+from ..model.effects import NOTHING, Effects, Forget, Record, Timer, Wake
 from ..model.launch import Names
 from ..model.stack import Watcher
+from . import durable
 from .hooks import Hooks
 from .restart import NEW, History
 from .worker import Ending, Worker, newWorker
@@ -33,6 +34,7 @@ class Seat:
     @ivar history: of those who held it.
     @ivar vacated: when the last holder ended by itself; None if none did.
     @ivar queued: whether a new holder is to be started as soon as it may.
+    @ivar spent: whether its last holder ended for good, so that nobody takes it until the watcher is started again.
     """
 
     number: int
@@ -40,6 +42,7 @@ class Seat:
     history: History = NEW
     vacated: float | None = None
     queued: bool = False
+    spent: bool = False
 
 
 @attrs.define(eq=False)
@@ -155,8 +158,7 @@ class Seats:
     def adopt(self, worker: Worker) -> None:
         """Take in a worker that runs already."""
         names = worker.names
-        while len(self.seats) <= names.seat:
-            self.seats.append(Seat(len(self.seats)))
+        self._widen(names.seat + 1)
         if not self.seats[names.seat].holder:
             self._seat(self.seats[names.seat], names.id)
         self.workers[names.id] = worker
@@ -164,12 +166,37 @@ class Seats:
 
     def fill(self, now: float) -> Effects:
         """Start a process for each seat that is vacant and has none coming."""
-        while len(self.seats) < self.wanted:
-            self.seats.append(Seat(len(self.seats)))
+        self._widen(self.wanted)
         for seat in self.inUse():
-            if not seat.holder and seat.number not in self.waiting:
+            left = seat.spent and self.spec.respawn != "always"
+            if not seat.holder and seat.number not in self.waiting and not left:
                 self.enqueue(seat)
         return self.pump(now)
+
+    def _widen(self, count: int) -> None:
+        while len(self.seats) < count:
+            self.seats.append(Seat(len(self.seats)))
+
+    def spend(self, number: int, success: bool) -> Effects:
+        """Leave a seat vacant, since its process ended for good; a woken watcher's is filled at the next connection."""
+        if self.spec.on_demand:
+            return NOTHING
+        self._widen(number + 1)
+        self.seats[number].spent = True
+        return (Record(durable.spent(self.spec.name, number, success)),)
+
+    def renew(self) -> None:
+        """Let every seat be filled again."""
+        for seat in self.seats:
+            seat.spent = False
+
+    def isHeld(self, number: int) -> bool:
+        """Whether a seat has a holder."""
+        return number < len(self.seats) and self.seats[number].holder != 0
+
+    def inherited(self) -> bool:
+        """Whether an earlier supervisor has left workers, or seats that stay vacant."""
+        return bool(self.workers) or any(seat.spent for seat in self.seats)
 
     def inUse(self) -> list[Seat]:
         """As many seats as are wanted; those with a holder first, then the lowest."""
@@ -231,7 +258,7 @@ class Seats:
 
     def _seat(self, seat: Seat, holder: int) -> None:
         self.held += (holder != 0) - (seat.holder != 0)
-        seat.holder = holder
+        seat.holder, seat.spent = holder, seat.spent and not holder
 
     def prove(self, worker: Worker, now: float) -> Effects:
         """A worker does its work."""

@@ -84,9 +84,15 @@ class Watcher:
         past = self.past
         return Record(durable.wanted(self.name, running, self.seats.wanted, past.resized, past.stopper))
 
-    def start(self, now: float, by: str) -> Effects:
-        """Run, or fill up what is missing; or wait to be needed."""
+    def start(self, now: float, by: str, begun: bool = False) -> Effects:
+        """
+        Run, or fill up what is missing; or wait to be needed.
+
+        @param begun: whether nobody asked for it but a supervisor that goes on where another was.
+        """
         self.past.problem = self.past.stopper = ""
+        if not begun:
+            self.seats.renew()
         if self.spec.on_demand and not self.running and not self.seats.held:
             return self.keepSeats() + self.inputs.sleep(now)
         return hooking.start(self, now, by) + self.keepSeats() + self.settle(now)
@@ -282,8 +288,7 @@ class Watcher:
         seat.history = restart.afterService(self.spec, restart.afterRun(seat.history, healthy), status)
         seat.vacated = now
         if not restart.wantedAgain(self.spec, status):
-            self.past.completed = restart.succeeded(self.spec, status) and self.past.completed is not False
-            return NOTHING
+            return self.over(seat.number, status)
         self.past.ends.append(now)
         if restart.tooOften(self.spec, self.past.ends, now):
             count, interval = self.spec.start_limit_burst, self.spec.start_limit_interval
@@ -291,6 +296,12 @@ class Watcher:
                                          f"{worker.names} {restart.reason(status, worker.cause)}")
         del self.past.ends[: -self.spec.start_limit_burst or len(self.past.ends)]
         return self._later(seat, now, seat.history)
+
+    def over(self, seat: int, status: int) -> Effects:
+        """A process ended by itself, and for good."""
+        success = restart.succeeded(self.spec, status)
+        self.past.completed = success and self.past.completed is not False
+        return self.seats.spend(seat, success)
 
     def _later(self, seat: Seat, now: float, history: restart.History) -> Effects:
         """Fill a seat after the pause that this history asks for."""

@@ -152,6 +152,8 @@ class Begun:
     @ivar resized: who gave a watcher another number of processes than the configuration does, and when.
     @ivar generations: how many reloads each watcher had seen.
     @ivar stoppers: who had stopped those that do not run.
+    @ivar spent: the seats of each watcher whose processes had ended for good, and whether with success.
+    @ivar dead: who has ended while no supervisor ran, each with its status; None if that is not known.
     """
 
     wanted: Mapping[str, tuple[bool, int]] = attrs.field(factory=dict, hash=False)
@@ -161,6 +163,8 @@ class Begun:
     resized: Mapping[str, tuple[str, float]] = attrs.field(factory=dict, hash=False)
     generations: Mapping[str, int] = attrs.field(factory=dict, hash=False)
     stoppers: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    spent: Mapping[str, Mapping[int, bool]] = attrs.field(factory=dict, hash=False)
+    dead: tuple[tuple[Names, int | None], ...] = ()
 
 
 @attrs.frozen

@@ -196,6 +196,24 @@ class StateTests(StackCase):
         for command in "status", "plan":
             self.assertRegex(daemon.cli(command).stdout, r"running 5, ini says 2 \(.+, [0-9][0-9]:[0-9][0-9]\)")
 
+    JOB = "[circus]\nname = state-{pid}\n[watcher:job]\ncmd = sleep 100000\nnumprocesses = 3\nrespawn = False\n"
+
+    def test_job(self) -> None:
+        """What has ended for good is not started again after an upgrade or C{kill -9}, nor what ended meanwhile."""
+        daemon = self.run_(self.JOB.format(pid=os.getpid()))
+        first, second, third = daemon.pids("job")
+        os.kill(first, signal.SIGKILL)
+        daemon.until(lambda: len(daemon.pids("job")) == 2)
+        daemon.call("upgrade")
+        daemon.wait("adopted")
+        self.assertEqual(daemon.pids("job"), [second, third])
+        daemon.kill()
+        os.kill(second, signal.SIGKILL)
+        daemon.start().wait("adopted")
+        self.assertEqual(daemon.pids("job"), [third])
+        daemon.call("start", name="job", waiting=True)
+        self.assertEqual(len(daemon.pids("job")), 3)
+
     def test_mixed(self) -> None:
         """A reload that was cut short is told until the next good one."""
         daemon = self.run_(self.INI.format(pid=os.getpid()))
