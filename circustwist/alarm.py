@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from .model.events import Occurrence
 from .model.launch import Launch, Names
+from .model.reason import whole
 from .model.stack import Watcher
 from .system.errand import Errand, launched
 from .system.interfaces import ISpawner
@@ -81,7 +82,7 @@ class Alarm:
         """Post the event; what is wrong, empty if it was taken."""
         from .system.post import post
 
-        return post(self._reactor, url, json.dumps(occurrence.json()).encode(), LONGEST)
+        return post(self._reactor, url, json.dumps(occurrence.json("admin")).encode(), LONGEST)
 
     def _begun(self, name: str, end: Callable[[], None], done: Callable[[str], None]) -> None:
         def late() -> None:
@@ -98,7 +99,7 @@ class Alarm:
             if running[1].active():
                 running[1].cancel()
             if problem:
-                self._log.error("on_failure of {watcher}: {problem}", watcher=name, problem=problem)
+                self._log.error("on_failure of {watcher}: {problem}", watcher=name, problem=whole(problem))
 
         return done
 

@@ -24,6 +24,7 @@ from .model.events import Occurrence
 from .model.ini import read
 from .model.inputs import Ended, Who
 from .model.parts import stack
+from .model.reason import whole
 from .model.settings import Settings
 from .model.stack import Socket, Stack, Watcher
 from .model.streams import Stream
@@ -257,7 +258,7 @@ class Supervisor(Service):
     def _isReady(self, name: str) -> bool:
         watcher = self._watcher(name)
         if watcher.status == "failed":
-            raise OperationFailed(f"{name} has failed: {watcher.past.problem or 'it has ended'}")
+            raise OperationFailed(f"{name} has failed: {whole(watcher.past.problem) or 'it has ended'}")
         return watcher.status == "active" and watcher.seats.active() >= watcher.seats.wanted
 
 

@@ -391,6 +391,14 @@ class EventTests(Base):
         self.steering.publish("spawn")
         self.assertEqual(self.pushed(), [self.steering.kept[2].json()])
 
+    def test_lastWords(self) -> None:
+        """A viewer is not told what a worker wrote; an operator is."""
+        for role, told in (("viewer", {"reason": "r"}), ("operator", {"reason": "r", "last_words": "w"})):
+            self.server.who = Who("bob", role)
+            self.send("events")
+            self.steering.publish("reload_failed", reason="r", last_words="w")
+            self.assertEqual([event["data"] for event in self.pushed()], [told])
+
     def test_topics(self) -> None:
         """Only events whose topic begins with a wanted one are sent."""
         self.send("events", topics=b'["watcher.web.", "arbiter"]')

@@ -14,6 +14,7 @@ from zope.interface.verify import verifyObject
 
 from circustwist.model.errors import WorldError
 from circustwist.model.launch import Launch
+from circustwist.model.reason import whole
 from circustwist.system.errand import Errand, Tail, launched
 from circustwist.system.interfaces import IWorkerProtocol
 
@@ -57,13 +58,14 @@ class ErrandTests(WorkersCase):
         """0 is good; otherwise it is told how it ended, and its last line."""
         for script, problem in (
             ("exit 0", ""), ("echo fine; exit 0", ""), ("exit 3", "exit code 3"),
-            ("echo one; echo 'no such table' >&2; echo; exit 1", "exit code 1: no such table"),
-            ("kill -TERM $$", "was killed by SIGTERM"), ("printf '\\033[2Jx\\377'; exit 1", "exit code 1: ?[2Jx\ufffd"),
-            ("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo last; exit 2", "exit code 2: last"),
+            ("echo one; echo 'no such table' >&2; echo; exit 1", "exit code 1; the command wrote: no such table"),
+            ("kill -TERM $$", "was killed by SIGTERM"),
+            ("printf '\\033[2Jx\\377'; exit 1", "exit code 1; the command wrote: ?[2Jx\ufffd"),
+            ("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo last; exit 2", "exit code 2; the command wrote: last"),
             ("cat; exit 4", "exit code 4"),
         ):
             errand, done = self.run__("/bin/sh", "-c", script)
-            self.assertEqual((yield done), problem, script)
+            self.assertEqual(whole((yield done)), problem, script)
             errand.close()
 
     @inlineCallbacks
@@ -125,7 +127,7 @@ class ErrandTests(WorkersCase):
     def test_heldOpen(self) -> Any:
         """Its end counts, not that of whom it left behind with its output."""
         _, done = self.run__("/bin/sh", "-c", "sleep 60 & echo x; exit 1")
-        self.assertEqual((yield done), "exit code 1: x")
+        self.assertEqual(whole((yield done)), "exit code 1; the command wrote: x")
 
     def test_interfaces(self) -> None:
         """Everything keeps its contract."""

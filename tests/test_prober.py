@@ -16,6 +16,7 @@ from zope.interface.verify import verifyObject
 
 from circustwist.model.effects import Probe
 from circustwist.model.launch import Launch, Names
+from circustwist.model.reason import words
 from circustwist.system import kernel
 from circustwist.system.interfaces import IProber
 from circustwist.system.notify import Notice
@@ -278,7 +279,8 @@ class OtherTests(ProberCase):
         self.launch = Launch(("web",), {**ENV, "NAME": "ann"}, cwd=self.folder)
         self.assertEqual((yield self.ask("exec:sh -c 'test $NAME = ann -a $PWD = " + self.folder + "'")), (True, ""))
         answer = yield self.ask("exec:sh -c 'echo no table; exit 3'", what="live", threshold=2)
-        self.assertEqual(answer, (False, "exec:sh -c 'echo no table; exit 3': exit code 3: no table"))
+        self.assertEqual(answer, (False, "exec:sh -c 'echo no table; exit 3': exit code 3"))
+        self.assertEqual(words(answer[1]), "the command wrote: no table")
         answer = yield self.ask("exec:sleep 60", timeout=0.2)
         self.assertEqual(answer, (False, "exec:sleep 60: no answer within 0.2 s"))
         yield self.until(lambda: not self.spawner.processes)

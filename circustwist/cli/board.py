@@ -66,7 +66,7 @@ class Picture:
             (one["name"], one["name"].lower()), (one["status"], one["status"]),
             (f"{one['active']}/{one['wanted']}", one["active"]),
             *_usage(used.get(one["name"], {})), (str(one["restarts"]), one["restarts"]),
-            (one["problem"] or "", one["problem"] or "")]) for one in self.stack["watchers"]]
+            (show.problem(one), show.problem(one))]) for one in self.stack["watchers"]]
 
     def _workers(self) -> list[Row]:
         used = {worker["id"]: worker for one in self.sample["watchers"] for worker in one["workers"]}

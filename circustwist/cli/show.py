@@ -106,7 +106,7 @@ def status(stack: Json, paint: Paint, folder: str, only: str = "") -> list[str]:
 
 def _watcher(watcher: Json, paint: Paint, changed: Json | None = None) -> list[str]:
     state = f"{paint(safe(watcher['status']))} {watcher['active']}/{watcher['wanted']}"
-    notes = [safe(watcher["problem"])] if watcher.get("problem") else []
+    notes = [problem(watcher)] if watcher.get("problem") else []
     if watcher.get("resized"):
         notes.append(resized(watcher["resized"]))
     if changed:
@@ -118,6 +118,11 @@ def _watcher(watcher: Json, paint: Paint, changed: Json | None = None) -> list[s
     if watcher.get("restarts"):
         notes.append(_restarts(watcher["restarts"], watcher.get("last")))
     return [safe(watcher["name"]), state, "; ".join(notes)]
+
+
+def problem(watcher: Json) -> str:
+    """What is wrong with a watcher; empty if nothing is."""
+    return safe("; ".join(filter(None, (watcher.get("problem"), watcher.get("last_words")))))
 
 
 def resized(told: Json) -> str:
@@ -191,8 +196,9 @@ def event(happened: Json) -> str:
 def operation(found: Json) -> str:
     """What became of an operation."""
     said = [f"{name} {_counted(changed)}" for name, changed in found.get("info", {}).get("watchers", {}).items()]
-    said = [found["reason"]] if found.get("reason") else said
-    return safe(f"{found['command']} {found['state']}" + (f": {', '.join(said)}" if said else ""))
+    why = "; ".join(filter(None, (found.get("reason"), found.get("last_words"))))
+    why = why or ", ".join(said)
+    return safe(f"{found['command']} {found['state']}" + (f": {why}" if why else ""))
 
 
 def _counted(changed: Json) -> str:

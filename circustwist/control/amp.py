@@ -297,7 +297,8 @@ class Server(amp.BinaryBoxProtocol):
         """Begin to push events, as soon as this is answered; an earlier subscription ends."""
         self._endPush("events")
         known = self._steering.past(0)
-        subscription = self._pushed["events"] = Subscription(tuple(topics), partial(self._push, Event, b"event"))
+        push = partial(self._push, Event, b"event")
+        subscription = self._pushed["events"] = Subscription(self.who.role, tuple(topics), push)
         for occurrence in self._steering.past(since) if since >= 0 else ():
             subscription(occurrence)
         subscription.end = self._steering.subscribe(subscription)

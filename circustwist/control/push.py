@@ -28,12 +28,14 @@ class Subscription:
     """
     The events of one connection.
 
+    @ivar role: of whom they are told.
     @ivar topics: how the wanted topics begin; empty for all.
     @ivar send: writes one event.
     @ivar paused: whether the peer does not read at the moment.
     @ivar missed: how many were dropped since the last one that was sent.
     """
 
+    role: str
     topics: tuple[str, ...]
     send: Callable[[Mapping[str, Any]], None]
     paused: bool = True
@@ -61,7 +63,7 @@ class Subscription:
             missed, self.missed = self.missed, 0
             self.send({"topic": "missed", "event": "missed", "missed": missed})
         while self._waiting and not self.paused:
-            self.send(self._waiting.popleft().json())
+            self.send(self._waiting.popleft().json(self.role))
 
 
 @attrs.define(eq=False)

@@ -14,6 +14,7 @@ import attrs
 from ..model.launch import Names, socketNumbers
 from ..model.line import Line, Selection
 from ..model.option import options
+from ..model.reason import hears, last
 from ..model.stack import Socket, Stack
 from ..model.stack import Watcher as Spec
 from ..model.streams import Stream
@@ -51,13 +52,13 @@ def statuses(arbiter: Arbiter) -> dict[str, str]:
     return {watcher.name: watcher.status for watcher in arbiter.watchers.values()}
 
 
-def overview(arbiter: Arbiter, about: About, now: float) -> dict[str, Any]:
-    """Everything that a status page shows."""
+def overview(arbiter: Arbiter, about: About, now: float, role: str = "") -> dict[str, Any]:
+    """Everything that a status page shows to somebody of that role."""
     return {
         "name": arbiter.stack.name, "pid": about.pid, "uptime": round(now - about.since, 3), "version": about.version,
         "path": arbiter.stack.path, "quitting": arbiter.quitting is not None,
         "watchers": [
-            {**watcherDetail(watcher, now), "waits": ", ".join(map(str, arbiter.waits(watcher)))}
+            {**watcherDetail(watcher, now, role), "waits": ", ".join(map(str, arbiter.waits(watcher)))}
             for watcher in inFile(arbiter)],
         "sockets": sockets(arbiter.stack, about), "tuned": told(arbiter.tuning.every, now),
     }
@@ -68,12 +69,14 @@ def inFile(arbiter: Arbiter) -> list[Watcher]:
     return sorted(arbiter.watchers.values(), key=lambda watcher: (watcher.spec.place.file, watcher.spec.place.line))
 
 
-def watcherDetail(watcher: Watcher, now: float) -> dict[str, Any]:
+def watcherDetail(watcher: Watcher, now: float, role: str = "") -> dict[str, Any]:
     """One watcher on a status page."""
+    problem = watcher.past.problem or watcher.past.stale
     return {
         "name": watcher.name, "status": watcher.status, "wanted": watcher.seats.wanted,
         "configured": watcher.spec.numprocesses, "resized": resized(watcher, now), "active": watcher.seats.active(),
-        "restarts": watcher.past.restarts, "problem": watcher.past.problem or watcher.past.stale,
+        "restarts": watcher.past.restarts, "problem": problem,
+        **(last(problem) if hears(role) else {}),
         "stopper": watcher.past.stopper, "asleep": watcher.demand.asleep, "generation": watcher.seats.generation,
         "last": _death(watcher.past.last, now),
         "workers": [

@@ -18,6 +18,7 @@ import attrs
 from ..model.effects import Answer, Effects, Publish, Record
 from ..model.errors import OperationFailed
 from ..model.events import Event
+from ..model.reason import framed, hears, joined, last, whole
 from . import durable
 
 Action: TypeAlias = Literal["start", "stop", "settle", "reload"]
@@ -62,9 +63,9 @@ class Operation:
     @ivar stages: those to come; each is a list of steps.
     @ivar open: the steps of the stage at hand that are not done.
     @ivar state: C{running done failed superseded interrupted cancelled}.
-    @ivar reason: why it failed; empty if it did not.
+    @ivar reason: why it failed, see L{circustwist.model.reason}; empty if it did not.
     @ivar info: what came of it.
-    @ivar calls: who waits for the end of it, and the command by which they do.
+    @ivar calls: who waits for the end of it, the command by which they do, and their role.
     @ivar finished: when it ended; None as long as it runs.
     @ivar pace: before that no further watcher is started.
     """
@@ -77,23 +78,24 @@ class Operation:
     state: str = "running"
     reason: str = ""
     info: dict[str, Any] = attrs.field(factory=dict)
-    calls: list[tuple[int, str]] = attrs.field(factory=list)
+    calls: list[tuple[int, str, str]] = attrs.field(factory=list)
     finished: float | None = None
     pace: float = 0.0
 
-    def json(self) -> dict[str, Any]:
-        """As every face shows it."""
+    def json(self, role: str = "") -> dict[str, Any]:
+        """As every face shows it to somebody of that role."""
         steps = [step.watcher for step in self.open]
         return {
             "id": self.id, "command": self.command, "by": self.by, "state": self.state, "reason": self.reason,
             "at": steps, "stages_left": len(self.stages), "info": self.info,
+            **(last(self.reason) if hears(role) else {}),
         }
 
     def event(self, text: str, done: int = 0, total: int = 0, watcher: str = "") -> Publish:
         """An event about its progress."""
         return Publish(Event("operation", by=self.by, data={
             "id": self.id, "command": self.command, "state": self.state, "watcher": watcher,
-            "done": done, "total": total, "text": text}))
+            "done": done, "total": total, "text": text, **last(text)}))
 
     def begun(self) -> Effects:
         """What is recorded and told at its begin."""
@@ -102,19 +104,19 @@ class Operation:
     def answers(self) -> Effects:
         """What those who wait are told at the end."""
         told: list[Answer] = []
-        for call, command in self.calls:
+        for call, command, role in self.calls:
             if command == "operation":
-                told.append(Answer(call, {"operations": [self.json()]}))
+                told.append(Answer(call, {"operations": [self.json(role)]}))
             elif self.state == "done":
                 told.append(Answer(call, {"operation": self.id, **self.info}))
             else:
-                told.append(Answer(call, OperationFailed(self.reason or f"{self.command} was superseded")))
+                told.append(Answer(call, OperationFailed(whole(self.reason) or f"{self.command} was superseded")))
         self.calls.clear()
         return tuple(told)
 
     def fail(self, reason: str) -> None:
         """Part of it did not come about; the first reason is kept first."""
-        self.reason = f"{self.reason}; {reason}" if self.reason else reason
+        self.reason = joined(self.reason, reason)
 
 
 @attrs.define(eq=False)
@@ -222,7 +224,7 @@ class Operations:
         operation.open.clear()
         self._prune(now)
         text = f"{operation.command} {operation.state}"
-        told = operation.event(f"{text}: {operation.reason}" if operation.reason else text)
+        told = operation.event(framed(f"{text}: ", operation.reason) if operation.reason else text)
         return (Record(durable.finished(operation.id)), told, *operation.answers())
 
     def interrupt(self, left: Iterable[tuple[int, str, str]], now: float) -> Effects:

@@ -33,7 +33,8 @@ class Past:
 
     @ivar restarts: how often a process was started in place of one that ended by itself.
     @ivar last: the last unplanned end; None if there was none.
-    @ivar problem: why a process could not be started, or the watcher failed; empty if all is well.
+    @ivar problem: why a process could not be started, or the watcher failed, see L{circustwist.model.reason};
+        empty if all is well.
     @ivar stale: why the code on disk is not what runs, since a reload failed; empty if none did.
     @ivar completed: whether all processes that ended for good did so with success; None if none has ended for good
         since the watcher was started.

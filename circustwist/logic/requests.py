@@ -177,7 +177,7 @@ class Requests:
         found: dict[str, Any] = (
             {"status": self.one(name).status} if name else {"statuses": answers.statuses(self.arbiter)})
         if arguments["detail"]:
-            found["stack"] = answers.overview(self.arbiter, self._about, now)
+            found["stack"] = answers.overview(self.arbiter, self._about, now, asked.who.role)
         return (Answer(asked.call, found),)
 
     def _list(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
@@ -203,15 +203,16 @@ class Requests:
         return (Answer(asked.call, {"sockets": answers.sockets(self.arbiter.stack, self._about)}),)
 
     def _operation(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        role = asked.who.role
         if not arguments["id"]:
-            return (Answer(asked.call, {"operations": [op.json() for op in self.arbiter.operations]}),)
+            return (Answer(asked.call, {"operations": [op.json(role) for op in self.arbiter.operations]}),)
         operation = self.arbiter.operations.get(arguments["id"])
         if operation is None:
             raise NotFound(f"operation {arguments['id']} not found")
         if arguments["waiting"] and operation.finished is None:
-            operation.calls.append((asked.call, "operation"))
+            operation.calls.append((asked.call, "operation", role))
             return NOTHING
-        return (Answer(asked.call, {"operations": [operation.json()]}),)
+        return (Answer(asked.call, {"operations": [operation.json(role)]}),)
 
     def _cancel(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         operation = self.arbiter.operations.get(arguments["id"])
@@ -274,7 +275,7 @@ class Requests:
 
     def _plan(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         operation = self.arbiter.operations.new("plan", asked.who.name, [])
-        operation.calls.append((asked.call, "plan"))
+        operation.calls.append((asked.call, "plan", asked.who.role))
         return self.arbiter.reconfigure(Change(operation), now)
 
     def _reloadconfig(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
@@ -332,7 +333,7 @@ class Requests:
     ) -> Effects:
         """Let the asker wait for the end of an operation, or answer that it begins."""
         if arguments["waiting"]:
-            operation.calls.append((asked.call, asked.command))
+            operation.calls.append((asked.call, asked.command, asked.who.role))
             return NOTHING
         return (Answer(asked.call, {"operation": operation.id, **info}),)
 

@@ -14,6 +14,7 @@ import attrs
 
 from ..model.effects import NOTHING, Effects, Timer, Wake
 from ..model.needs import Need
+from ..model.reason import Reason, words
 from ..model.stack import Stack
 from ..model.stack import Watcher as Spec
 from .demand import doors
@@ -296,7 +297,8 @@ class Schedule:
     def _done(self, watcher: Watcher, step: Step, now: float) -> Effects:
         operation = step.operation
         self.lines[watcher.name.lower()].current = None
-        stale = watcher.past.stale.removeprefix("reload failed: ")
+        stale = watcher.past.stale
+        stale = Reason(stale.removeprefix("reload failed: "), words(stale))
         problem = stale if step.actions[0] == "reload" else watcher.past.problem
         if step.actions[0] != "stop" and problem:
             operation.fail(problem)

@@ -17,6 +17,7 @@ from ..model.effects import NOTHING, Effects, KeepSeats, Publish, Record, Timer
 from ..model.errors import SpawnProblem
 from ..model.events import Event
 from ..model.inputs import Exited, Probed
+from ..model.reason import Reason, framed, last
 from ..model.stack import Watcher as Spec
 from . import durable, hooking, idling, killing, limits, restart
 from .course import Inputs
@@ -188,25 +189,25 @@ class Watcher:
             shown: Effects = (worker.event("ready"),) if worker.state == "starting" else NOTHING
             effects = shown + self._proved(worker, now)
         elif found.what == "ready" and worker.state == "starting":
-            effects = self.unfit(worker, f"was not ready: {found.detail}", now)
+            effects = self.unfit(worker, framed("was not ready: ", found.detail), now)
         elif found.what == "live" and worker.state == "ready":
-            effects = self.unfit(worker, f"did not do its work: {found.detail}", now)
+            effects = self.unfit(worker, framed("did not do its work: ", found.detail), now)
         else:
             effects = NOTHING
         return effects + self.settle(now)
 
     def unfit(self, worker: Worker, how: str, now: float, ending: Ending | None = None) -> Effects:
         """A worker runs, but is of no use: it goes, and another one comes if it had a seat."""
-        told = worker.event("unfit", reason=how)
+        told = worker.event("unfit", reason=how, **last(how))
         if self.reloading is not None and self.reloading.concerns(worker):
-            return (told, *self.reloading.fail(f"{worker.names} {how}", now))
+            return (told, *self.reloading.fail(framed(f"{worker.names} ", how), now))
         seat = self.seats.seatOf(worker)
         if seat is None:
             return (told,)
         history = restart.afterRun(seat.history, worker.ready)
         effects = self.seats.retire(worker, now, ending or self.seats.ending("probe"))
         self.past.last = Death(str(worker.names), how, -1, now)
-        self.past.problem = f"{worker.names} {how}"
+        self.past.problem = framed(f"{worker.names} ", how)
         if self._inherited(worker):
             return (told, *effects)
         seat.history, seat.vacated = history, now
@@ -253,14 +254,15 @@ class Watcher:
 
     def gone(self, worker: Worker, now: float, end: Exited) -> Effects:
         """A worker has ended, and everybody was told."""
-        status, said = end.status, f": {end.last}" if end.last else ""
+        status = end.status
         planned = worker.ending is not None
         effects = worker.inputs.exited(now, status)
         seat = self.seats.remove(worker)
         if not planned and seat is not None:
             effects += self._died(worker, seat, now, status)
         effects += killing.gone(self, worker, now, status)
-        how = f"{restart.reason(status, end.cause)} after {worker.lived(now):.1f} s{said}"
+        how = Reason(f"{restart.reason(status, end.cause)} after {worker.lived(now):.1f} s",
+                     f"{worker.names} wrote: {end.last}" if end.last else "")
         effects += self.reloading.left(worker, now) if self.reloading else NOTHING
         effects += self.successorFailed(worker, how, now)
         self.detour.leaving.pop(worker.names.id, None)
@@ -270,7 +272,7 @@ class Watcher:
         """If a reload waited for this worker, it has failed."""
         if self.reloading is None or not self.reloading.concerns(worker):
             return NOTHING
-        return self.reloading.fail(f"{worker.names} {how}", now)
+        return self.reloading.fail(framed(f"{worker.names} ", how), now)
 
     def _inherited(self, worker: Worker) -> bool:
         """Whether a successor was started already for a worker that is gone: it has the seat now."""
@@ -370,10 +372,11 @@ class Watcher:
         if not reload.problem:
             self.past.problem = self.past.stale = ""
             return (*effects, self.event("reload", by=reload.by, replaced=reload.replaced))
-        self.past.stale = (
-            f"reload failed: {reload.problem}; {reload.replaced} of {reload.total} replaced, the others stay; "
+        self.past.stale = framed(
+            "reload failed: ", reload.problem, f"; {reload.replaced} of {reload.total} replaced, the others stay; "
             "a process that ends now is replaced by what is on disk")
-        return (*effects, self.event("reload_failed", False, reload.by, reason=reload.problem))
+        told = self.event("reload_failed", False, reload.by, reason=reload.problem, **last(reload.problem))
+        return (*effects, told)
 
 
     def _replaced(self, reload: Reload, now: float) -> Effects:
@@ -381,6 +384,7 @@ class Watcher:
         if not reload.problem:
             self.past.problem = ""
             return (self.event("replace", by=reload.by, reason=reload.single),) if reload.replaced else NOTHING
-        self.past.problem = f"not replaced for its {reload.single}: {reload.problem}; tried again in {AGAIN:g} s"
-        told = self.event("replace_failed", False, reload.by, reason=self.past.problem)
+        problem = framed(f"not replaced for its {reload.single}: ", reload.problem, f"; tried again in {AGAIN:g} s")
+        self.past.problem = problem
+        told = self.event("replace_failed", False, reload.by, reason=problem, **last(problem))
         return (told, *self.due.failed(self.name, now))

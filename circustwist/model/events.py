@@ -12,6 +12,8 @@ from typing import Any
 
 import attrs
 
+from .reason import LAST_WORDS, hears
+
 HOOK = "hook"
 """By whom events are that a hook has published."""
 
@@ -30,7 +32,8 @@ class Event:
     @ivar planned: whether somebody asked for it; flapping counts only what
         nobody asked for.
     @ivar by: who asked for it, e.g. C{uid 1000 (amp)}; empty if nobody did.
-    @ivar data: what else there is to say; JSON types only.
+    @ivar data: what else there is to say; JSON types only.  C{last_words}, what
+        a process wrote, is only for those who may read that.
     """
 
     name: str
@@ -63,11 +66,12 @@ class Occurrence:
         name = self.event.watcher.lower().replace(" ", "_")
         return f"watcher.{name}.{self.event.name}" if name else f"arbiter.{self.event.name}"
 
-    def json(self) -> dict[str, Any]:
-        """As every face sends it."""
+    def json(self, role: str = "") -> dict[str, Any]:
+        """As every face sends it to somebody of that role."""
         event = self.event
+        data = {key: value for key, value in event.data.items() if key != LAST_WORDS or hears(role)}
         return {
             "start": self.start, "n": self.number, "time": round(self.time, 6), "topic": self.topic,
             "event": event.name, "watcher": event.watcher, "worker": event.worker, "pid": event.pid,
-            "planned": event.planned, "by": event.by, "data": dict(event.data),
+            "planned": event.planned, "by": event.by, "data": data,
         }

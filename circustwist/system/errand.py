@@ -21,6 +21,7 @@ from zope.interface import implementer
 from ..model import values
 from ..model.errors import SpawnProblem, WorldError
 from ..model.launch import Launch
+from ..model.reason import Reason
 from .interfaces import ISpawner, IWorkerProcess, IWorkerProtocol
 
 LONGEST_TAIL = 4096
@@ -153,7 +154,7 @@ class Errand:
         done, self._done = self._done, None
         line = self._tail.close() if self._tail is not None else ""
         if done is not None:
-            done(f"{problem}: {line}" if problem and line else problem)
+            done(Reason(problem, f"the command wrote: {line}") if problem and line else problem)
 
     # IWorkerProtocol
 

@@ -1,24 +1,29 @@
 """
-What a viewer is not told: the last words of a worker, which stand behind the way in which it ended.
+What is told to all browsers, as somebody of a certain role may read it.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from typing import Any
 
-_WORDS = re.compile(r"( after \d+\.\d s): .+", re.S)
+from ..model.reason import LAST_WORDS, hears
 
 
-def discreet(value: Any) -> Any:
-    """JSON without what workers have written."""
-    if isinstance(value, str):
-        return _WORDS.sub(r"\1", value) if " after " in value else value
-    if isinstance(value, dict):
-        return {key: discreet(each) for key, each in value.items()}
-    return [discreet(each) for each in value] if isinstance(value, list) else value
+def fitting(told: Any, role: str) -> Any:
+    """Events, a picture, or what has changed of one, as far as somebody of that role may read it."""
+    if hears(role):
+        return told
+    if isinstance(told, list):
+        return [{**event, "data": _discreet(event["data"])} for event in told]
+    found = dict(told)
+    for part in ("watchers", "operations"):
+        if part in told:
+            found[part] = {name: _discreet(one) for name, one in told[part].items()}
+    if "events" in told:
+        found["events"] = fitting(told["events"], role)
+    return found
 
 
-def fitting(value: Any, role: str) -> Any:
-    """What somebody of that role may be told of it."""
-    return discreet(value) if role in ("", "viewer") else value
+def _discreet(one: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return {key: value for key, value in one.items() if key != LAST_WORDS} if one is not None else None

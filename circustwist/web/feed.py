@@ -39,7 +39,8 @@ RECENT = 300
 MOST_GATHERED = 500
 """So many events are told at once; of more the oldest are left out."""
 
-WHO = Who("console", "viewer")
+WHO = Who("console", "operator")
+"""Asks for all; see L{fitting} for who may read what."""
 
 
 class Feed:
@@ -124,7 +125,7 @@ class Feed:
         self._look().addCallback(self._tell, viewer).addErrback(self._wrong)
 
     def _tell(self, found: Json, viewer: Viewer) -> None:
-        events = [each.json() for each in self._steering.past(0)[-RECENT:]]
+        events = [each.json(WHO.role) for each in self._steering.past(0)[-RECENT:]]
         you = {"name": viewer.who.name, "role": viewer.who.role}
         told = fitting({**found, "events": events}, viewer.who.role)
         viewer.send(message("hello", {**self._about(), "you": you, "now": self._seconds(), **told}))
@@ -151,7 +152,7 @@ class Feed:
     # Changes
 
     def _happened(self, occurrence: Occurrence) -> None:
-        self._events.append(occurrence.json())
+        self._events.append(occurrence.json(WHO.role))
         if len(self._events) > MOST_GATHERED:
             del self._events[0]
         if self._due is None:

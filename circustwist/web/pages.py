@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from . import auth, table
 from .assets import Assets
-from .discretion import discreet
 from .metrics import scraper
 from .site import Refused, later
 
@@ -55,7 +54,7 @@ class Pages:
 
         async def look() -> bytes:
             found = await self._steering.ask("status", {"detail": True}, auth.NOBODY)
-            return made(discreet(found["stack"])).encode("utf-8", "replace")
+            return made(found["stack"]).encode("utf-8", "replace")
 
         return later(request, look())
 

@@ -20,7 +20,6 @@ from ..model.errors import REQUEST_ERRORS, Denied, InternalError, MessageError, 
 from ..model.inputs import Who
 from ..model.stack import Stack
 from . import auth, gate
-from .discretion import fitting
 from .feed import MOST_VIEWERS, Feed
 from .login import Login
 from .pages import Pages
@@ -171,4 +170,4 @@ class Console:
         except REQUEST_ERRORS as error:
             status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), _CONFLICT)
             return answer(request, status, {"error": {"name": error.name, "text": str(error)}})
-        return answer(request, 200, {"answer": fitting(dict(found), who.role)})
+        return answer(request, 200, {"answer": dict(found)})

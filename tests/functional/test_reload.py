@@ -50,7 +50,8 @@ class ReloadTests(StackCase):
         self.app.write_text("raise SystemExit('a bad deploy')\n")
         with self.assertRaises(ControlError) as caught, Control(self.web.where, timeout=30) as control:
             control.call("reload", name="web", waiting=True)
-        self.assertRegex(caught.exception.text, r"web/\d exited 1 after .* s: a bad deploy; 0 of 2 replaced")
+        self.assertRegex(
+            caught.exception.text, r"web/(\d) exited 1 after .* s; 0 of 2 replaced.*; web/\1 wrote: a bad deploy")
         self.assertEqual(self.web.pids("web"), before)
         self.assertIn("hello from", get(self.web.port()))
         done = self.web.cli("reload", "web")

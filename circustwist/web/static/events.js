@@ -1,7 +1,7 @@
 // What has happened, when, and who asked for it.
 
 import { h, text } from './dom.js';
-import { clock, day, plural } from './format.js';
+import { clock, day, plural, whole } from './format.js';
 
 const KINDS = {
   spawn: ['good', 'started'], reap: ['off', 'ended'], kill: ['busy', 'is asked to end'], failed: ['bad', 'has failed'], spawn_failure: ['bad', 'could not be started'],
@@ -15,10 +15,10 @@ export function sentence(event) {
   const data = event.data || {};
   const who = event.worker || event.watcher;
   const pid = event.pid ? ` (pid ${event.pid})` : '';
-  if (event.event === 'operation') return data.text || data.command;
+  if (event.event === 'operation') return whole(data.text, data.last_words) || data.command;
   const [, words] = KINDS[event.event] || [];
   const verb = words || event.event.replaceAll('_', ' ');
-  const why = data.reason || data.error || data.text || '';
+  const why = whole(data.reason || data.error || data.text, data.last_words);
   if (event.event === 'reap') return `${who}${pid} ${why || 'ended'}${typeof data.age === 'number' ? ` after ${data.age.toFixed(1)} s` : ''}`;
   return `${who}${pid} ${verb}${why ? `: ${why}` : ''}`.trim();
 }

@@ -68,3 +68,8 @@ export function named(names, most = 4) {
   if (more > 0) return `${shown.join(', ')} and ${more} more`;
   return shown.length > 1 ? `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}` : shown.join('');
 }
+
+/** Why something failed, with what was written before it, for those who are told. */
+export function whole(reason, words) {
+  return [reason, words].filter(Boolean).join('; ');
+}

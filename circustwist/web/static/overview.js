@@ -1,7 +1,7 @@
 // How everything is, problems first.
 
 import { attr, badge, h, rebadge, text } from './dom.js';
-import { ago, bytes, count, percent, plural, rate, span } from './format.js';
+import { ago, bytes, count, percent, plural, rate, span, whole } from './format.js';
 import { spark } from './chart.js';
 import { health } from './store.js';
 import { Table } from './table.js';
@@ -52,7 +52,7 @@ export class Overview {
         { key: 'restarts', title: 'Restarts', kind: 'num', value: (row) => row.restarts, text: (row) => count(row.restarts) },
         {
           key: 'last', title: 'Last unplanned end', kind: 'wide', value: (row) => row.last?.at ?? null,
-          text: (row) => (row.problem || (row.last ? `${row.last.worker} ${row.last.reason}, ${ago(store.now() - row.last.at)}` : '')),
+          text: (row) => (whole(row.problem, row.last_words) || (row.last ? `${row.last.worker} ${row.last.reason}, ${ago(store.now() - row.last.at)}` : '')),
         },
       ],
     });
@@ -95,7 +95,7 @@ export class Overview {
       const first = bad.sort((a, b) => health(b, store.now()).rank - health(a, store.now()).rank)[0];
       const more = bad.length > 1 ? ` ${plural(bad.length, 'watcher')} need attention.` : '';
       const { word } = health(first, store.now());
-      const why = first.problem || (word === 'keeps ending' ? first.last.reason : '');
+      const why = whole(first.problem, first.last_words) || (word === 'keeps ending' ? first.last.reason : '');
       return ['bad', `${first.name} ${word === 'keeps ending' ? '' : 'is '}${word}${why ? `: ${why}` : ''}.${more}`];
     }
     const off = watchers.filter((one) => one.status === 'stopped' && !one.asleep).length;

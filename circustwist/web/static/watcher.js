@@ -2,7 +2,7 @@
 
 import { command } from './api.js';
 import { attr, badge, h, rebadge, text } from './dom.js';
-import { bytes, count, percent, span } from './format.js';
+import { bytes, count, percent, span, whole } from './format.js';
 import { Chart } from './chart.js';
 import { fill, marks, Past, recent, RANGES } from './charting.js';
 import { health } from './store.js';
@@ -111,7 +111,7 @@ export class Watcher {
     }
     const { kind, word } = health(watcher, store.now());
     rebadge(this.state, kind, word);
-    text(this.problem, watcher.problem || watcher.waits && `waits for ${watcher.waits}` || '');
+    text(this.problem, whole(watcher.problem, watcher.last_words) || watcher.waits && `waits for ${watcher.waits}` || '');
     text(this.wanted, `${watcher.active} of ${watcher.wanted}`);
     const sum = store.sum(watcher);
     const set = watcher.wanted !== watcher.configured ? `, ${watcher.configured} in the configuration` : '';
