@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -432,6 +433,35 @@ class RefusalTests(SpawnerTestCase):
             problem = yield self.problem("/bin/true", **options)
             self.assertEqual((problem.step, problem.errno), (step, number))
             self.assertIn(words, problem.detail)
+
+    @inlineCallbacks
+    def test_unreadable(self) -> Any:
+        """A status pipe that cannot be read is a refusal, and neither the program nor what it has started stays."""
+        started = os.path.abspath(self.mktemp())
+        token, read = f"test-{os.getpid()}/unreadable", os.read
+
+        def failing(fd: int, size: int) -> bytes:
+            if fd not in [each.report.fileno() for each in self.spawner.processes.values() if each.report]:
+                return read(fd, size)
+            raise OSError(errno.EIO, "by intent") if os.path.exists(started) else BlockingIOError
+
+        def left() -> list[int]:
+            found = []
+            for pid in filter(str.isdecimal, os.listdir("/proc")):
+                with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+                    found += [int(pid)] if token.encode() in file.read() else []
+            return found
+
+        before = descriptors()
+        self.patch(os, "read", failing)
+        problem = yield self.problem(
+            "/bin/sh", "-c", f"sleep 1300 & setsid sleep 1300 & echo >{started}; wait", cwd="/",
+            env={**ENV, "CIRCUSTWIST_ID": token})
+        self.assertEqual((problem.step, problem.errno), ("launcher", errno.EIO))
+        yield self.quiet()
+        while left():
+            yield deferLater(reactor, 0.01)
+        self.assertLessEqual(len(descriptors()), len(before) + 3)
 
     @inlineCallbacks
     def test_nul(self) -> Any:

@@ -5,6 +5,7 @@ descriptors in the reactor whose news go to the L{Keeper}.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from contextlib import suppress
@@ -130,14 +131,19 @@ class Process:
 
 @implementer(IReadDescriptor)
 class Report:
-    """The status pipe of one launcher: it closes when the program runs or has failed to."""
+    """
+    The status pipe of one launcher: it closes when the program runs or has failed to.
 
-    __slots__ = ("_data", "_fd", "_keeper", "launch", "path", "process")
+    @ivar unread: the error number if the pipe cannot be read, so that nobody knows; 0 as long as it can.
+    """
+
+    __slots__ = ("_data", "_fd", "_keeper", "launch", "path", "process", "unread")
 
     def __init__(self, keeper: Keeper, process: Process, fd: int, launch: Launch, path: str) -> None:
         self.process = process
         self.launch = launch
         self.path = path
+        self.unread = 0
         self._fd = fd
         self._data = b""
         self._keeper = keeper
@@ -155,13 +161,19 @@ class Report:
             self.doRead()
 
     def doRead(self) -> None:
-        with suppress(BlockingIOError):
+        try:
             while data := os.read(self._fd, 4096):
                 self._data += data
-            self._keeper.reported(self)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.unread = error.errno or errno.EIO
+        self._keeper.reported(self)
 
     def problem(self) -> SpawnProblem | None:
         """Why the program does not run; None if it does."""
+        if self.unread:
+            return SpawnProblem("launcher", self.unread, "its status pipe cannot be read")
         failed = launcher.parse(self._data)
         if failed is None:
             return None

@@ -282,6 +282,10 @@ class Spawner:
         report.close()
         process, problem = report.process, report.problem()
         process.report = None
+        if report.unread:
+            # It may run by now, and have children: they were never told of, and must not stay.
+            process.signal(signal.SIGKILL, "tree")
+            self.tree.ended([process], True)
         protocol = process.protocol
         if protocol is not None and problem is not None:
             process.protocol = None
