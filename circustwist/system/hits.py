@@ -35,7 +35,7 @@ COUNTED, SEEN = "counted", "seen"
 PAUSE = 0.1
 """Seconds between two reads of what the kernel tells, if there is room for so much,"""
 
-FASTEST = 16_000
+FASTEST = 64_000
 """which is reckoned with so many connections a second."""
 
 LONGEST = 0.008
