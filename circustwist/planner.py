@@ -90,6 +90,10 @@ class Planner:
         told = [self._sockets.describe(name) for name in self._handed(names) if name in held]
         return frozenset(known.get("port") or known["path"] for known in told)
 
+    def lacks(self, stack: Stack) -> tuple[tuple[str, str, str], ...]:
+        """The limits that cannot be kept: the watcher, the option and why."""
+        return self.cgroups.lacks(stack)
+
     def _handed(self, names: Names) -> tuple[str, ...]:
         watcher = self._stack().watcher(names.watcher)
         return handed(self._stack(), watcher) if watcher is not None else ()

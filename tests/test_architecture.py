@@ -25,6 +25,7 @@ SHARED_WITH_FACES = {
     "cli": frozenset((
         "circustwist.control.blocking", "circustwist.control.boxes",
         "circustwist.system.rundir", "circustwist.system.programs", "circustwist.system.sockets",
+        "circustwist.system.cgroup",
     )),
 }
 """What a face may import besides the floors of the model and the logic and itself."""

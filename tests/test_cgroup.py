@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.model.errors import Unstartable
 from circustwist.model.launch import Names, plan
-from circustwist.model.stack import Watcher
+from circustwist.model.settings import Settings
+from circustwist.model.stack import Stack, Watcher
 from circustwist.system import cgroup
 from circustwist.system.cgroup import OURS, PAUSE, Cgroups, Remover, located
 
@@ -76,6 +77,17 @@ class FolderTests(SynchronousTestCase):
             "memory.max": "1000", "memory.oom.group": "1", "cpu.weight": "50", "cpu.max": "150000 100000",
             "pids.max": "9"})
         self.assertEqual(plan(Watcher("web", cmd="web"), Names(1, "web", 1), "shop", {}, {}).group.limits, {})
+
+    def test_lacks(self) -> None:
+        """What cannot be had is known without a try."""
+        spec = Watcher("web", cmd="web", memory_max=1000, cpu_max=1.5, pids_max=9)
+        stack = Stack("shop", "/shop.ini", Settings(), (spec, Watcher("other", cmd="other")))
+        self.assertEqual(self.groups.lacks(stack), ())
+        (self.base / "cgroup.controllers").write_text("cpu pids")
+        lack = f"the controller memory is not delegated to {self.base}"
+        self.assertEqual(self.groups.lacks(stack), (("web", "memory_max", lack),))
+        self.assertEqual([option for _, option, _ in Cgroups("", "shop-1").lacks(stack)],
+                         ["memory_max", "cpu_max", "pids_max"])
 
     def test_enable(self) -> None:
         """A controller that is not on yet is switched on, once."""

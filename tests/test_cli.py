@@ -24,6 +24,7 @@ from circustwist.cli import find
 from circustwist.cli.main import cli, main
 from circustwist.model.commands import COMMANDS
 from circustwist.model.errors import Denied, MessageError, NotFound
+from circustwist.system import cgroup
 from circustwist.system.rundir import Found
 
 from .test_client import ROOT, ServedTestCase
@@ -354,6 +355,15 @@ class LocalTests(SynchronousTestCase):
             self.assertEqual(self.run_("check")[1].splitlines()[0], f"stack.ini:2: [watcher:web] cmd: {text}")
         self.write("stack.ini", INI.format(number=1, port=0) + "[socket:local]\npath = /no/such/socket\n")
         self.assertIn("[socket:local] path: there is no folder /no/such\n", self.run_("check")[1])
+
+    def test_limits(self) -> None:
+        """A limit for which no control group is delegated is a warning: the supervisor may have one, elsewhere."""
+        self.patch(cgroup, "delegated", lambda: "")
+        self.write("stack.ini", INI.format(number="1\npids_max = 5", port=0))
+        code, out, _ = self.run_("check")
+        self.assertEqual((code, out.splitlines()[0]), (0, (
+            "stack.ini:4: [watcher:web] pids_max: started from here no process could run with it: "
+            "no control group is delegated to this supervisor (warning)")))
 
     def test_world(self) -> None:
         """What the host lacks is told too."""

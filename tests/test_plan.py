@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from circustwist.cli.show import plan
 from circustwist.model.effects import ChangeSockets, KeepSockets, ReadStack
 from circustwist.model.errors import OperationFailed
 from circustwist.model.inputs import SocketsChanged, StackRead
@@ -170,6 +171,16 @@ class ApplyTests(SynchronousTestCase):
         self.assertEqual([(i["name"], i["action"]) for i in memory.answers[1]["items"]],
                          [("job", "remove"), ("web", "add")])
         self.assertEqual(list(memory.arbiter.watchers), ["job"])
+
+    def test_lacks(self) -> None:
+        """A limit that cannot be kept is told."""
+        memory = Memory(JOB).begin()
+        memory.ask("plan")
+        (read,) = [effect for effect in memory.others if isinstance(effect, ReadStack)]
+        memory.feed(StackRead(read.operation, memory.arbiter.stack, lacks=(("job", "pids_max", "no group"),)))
+        answer = memory.answers[1]
+        self.assertEqual(plan(answer["items"], lacks=answer["lacks"]), [
+            "nothing changes", "watcher job cannot be started with pids_max: no group"])
 
     @settings(max_examples=60, deadline=None)
     @given(*[st.lists(st.builds(

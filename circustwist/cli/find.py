@@ -307,4 +307,5 @@ def examined(path: str, environ: Mapping[str, str]) -> tuple[Stack, list[str], l
     errors += [str(problem) for problem in host.missing(reading.stack, environ)]
     errors += [str(problem) for problem in host.strangers(reading.stack)]
     errors += [] if runs else list(host.sockets(reading.stack))
-    return reading.stack, errors, [f"{problem} (warning)" for problem in reading.warnings]
+    warnings = [*reading.warnings, *host.limits(reading.stack)]
+    return reading.stack, errors, [f"{problem} (warning)" for problem in warnings]

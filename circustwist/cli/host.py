@@ -79,6 +79,17 @@ def _lacks(watcher: Watcher, stack: Stack, environ: Mapping[str, str]) -> Iterat
             yield f"{option}.filename", f"there is no folder {folder}"
 
 
+def limits(stack: Stack) -> Iterator[Problem]:
+    """The limits that could not be kept by a supervisor that is started from here."""
+    from ..system.cgroup import Cgroups, delegated
+
+    places = {watcher.name: watcher.place for watcher in stack.watchers}
+    for name, option, why in Cgroups(delegated(), "").lacks(stack):
+        title = f"watcher:{name}"
+        text = f"started from here no process could run with it: {why}"
+        yield Problem(stack.origins.get((title, option), places[name]), title, option, text)
+
+
 def _known(look: Callable[[str], object], name: str) -> bool:
     try:
         return bool(look(name))

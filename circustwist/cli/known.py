@@ -139,7 +139,8 @@ def operation(session: Session, command: Command, given: Given) -> int:
 def plan(session: Session, command: Command, given: Given) -> int:
     """What applying the configuration would do."""
     answer = session.ask("plan")
-    session.show(answer, lambda: show.plan(answer["items"], answer.get("tuned", ()), answer.get("kept", ())))
+    session.show(answer, lambda: show.plan(
+        answer["items"], answer.get("tuned", ()), answer.get("kept", ()), answer.get("lacks", ())))
     return 0
 
 

@@ -206,16 +206,22 @@ def _counted(changed: Json) -> str:
     return " and ".join(counts) or "unchanged"
 
 
-def plan(items: Sequence[Json], sizes: Sequence[Json] = (), kept: Sequence[Json] = ()) -> list[str]:
+def plan(
+    items: Sequence[Json], sizes: Sequence[Json] = (), kept: Sequence[Json] = (), lacks: Sequence[Json] = ()
+) -> list[str]:
     """
     What applying a configuration would do.
 
     @param sizes: the watchers that have another number of processes than it says, which stays so.
     @param kept: those of which something else stays that was changed at run time.
+    @param lacks: the limits that cannot be kept, so that no process can be started with them.
     """
     stays = [f"watcher {safe(each['name'])} stays as it is: {resized(each)}" for each in sizes]
     stays += [f"watcher {safe(each['name'])} stays as it is: {tuned(each)}" for each in kept]
-    return (_items(items) or ["nothing changes"]) + stays
+    starts = [
+        f"watcher {safe(each['name'])} cannot be started with {each['option']}: {safe(each['reason'])}"
+        for each in lacks]
+    return (_items(items) or ["nothing changes"]) + stays + starts
 
 
 def _items(items: Sequence[Json]) -> list[str]:

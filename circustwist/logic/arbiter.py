@@ -241,7 +241,8 @@ class Arbiter(Schedule):
         if change.operation.command == "plan":
             change.operation.info.update(
                 change.plan.json(), tuned=sizes(self.watchers.values(), change.plan, now),
-                kept=told(self.tuning.over(input.stack), now))
+                kept=told(self.tuning.over(input.stack), now),
+                lacks=[dict(zip(("name", "option", "reason"), lack, strict=True)) for lack in input.lacks])
             return self._abandon(change, "", now)
         return (change.sockets(change.plan),)
 

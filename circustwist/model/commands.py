@@ -123,7 +123,8 @@ COMMANDS: tuple[Command, ...] = (
         Argument("sequential", "boolean", "Accepted for Circus's sake; it is always so.", False),
     ), "operator", True, _OPERATION),
     Command("plan", "What applying the configuration on disk would do.", role="operator", answer={
-        "items": "kind, name, action and changes of everything that something happens to"}),
+        "items": "kind, name, action and changes of everything that something happens to",
+        "lacks": "name, option and reason of each limit that cannot be kept here"}),
     Command("reloadconfig", "Read the configuration again and apply what has changed.", (
         _WAITING, Argument("reload", "boolean", "Reload the watchers that it leaves alone too.", False),
     ), "admin", True, _OPERATION),

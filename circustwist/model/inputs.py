@@ -182,11 +182,13 @@ class StackRead:
 
     @ivar stack: None if it cannot be used.
     @ivar problem: why not, in one line.
+    @ivar lacks: the limits in it that cannot be kept: the watcher, the option and why.
     """
 
     operation: int
     stack: Stack | None
     problem: str = ""
+    lacks: tuple[tuple[str, str, str], ...] = ()
 
 
 @attrs.frozen

@@ -219,11 +219,11 @@ def plan(watcher: Watcher, names: Names, mark: str, numbers: Mapping[str, int], 
         rlimits=watcher.rlimits,
         listen=len(watcher.listen_fds),
         killMode=watcher.killMode,
-        group=Group(limits=_limits(watcher)),
+        group=Group(limits=groupLimits(watcher)),
     )
 
 
-def _limits(watcher: Watcher) -> dict[str, str]:
+def groupLimits(watcher: Watcher) -> dict[str, str]:
     """The values of a control group's files; cgroup-v2.rst of the kernel's documentation."""
     found: dict[str, str] = {}
     if watcher.memory_max:

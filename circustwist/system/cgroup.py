@@ -21,7 +21,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ..model.errors import SpawnProblem, Unstartable
-from ..model.launch import Names
+from ..model.launch import Names, groupLimits
+from ..model.stack import Stack
 
 PREFIX = "circustwist"
 OURS = f"{PREFIX}.supervisor"
@@ -253,11 +254,9 @@ class Cgroups:
             self._on.add(controller)
 
     def _enable(self, controller: str, option: str) -> None:
-        if not self._base:
-            raise Unstartable(SpawnProblem(option, 0, "no control group is delegated to this supervisor"))
-        if controller not in _words(f"{self._base}/cgroup.controllers"):
-            detail = f"the controller {controller} is not delegated to {self._base}"
-            raise Unstartable(SpawnProblem(option, 0, detail))
+        lack = self._lack(controller)
+        if lack:
+            raise Unstartable(SpawnProblem(option, 0, lack))
         if controller in _words(f"{self._base}/cgroup.subtree_control"):
             return
         try:
@@ -266,6 +265,25 @@ class Cgroups:
             others = [pid for pid in members(self._base) if pid != os.getpid()]
             detail = f"{self._base}" + (f", in which other processes are: {_shown(others)}" if others else "")
             raise Unstartable(SpawnProblem(option, error.errno or 0, detail)) from None
+
+    def _lack(self, controller: str) -> str:
+        """Why a controller is not to be had; empty if it is."""
+        if not self._base:
+            return "no control group is delegated to this supervisor"
+        if controller not in _words(f"{self._base}/cgroup.controllers"):
+            return f"the controller {controller} is not delegated to {self._base}"
+        return ""
+
+    def lacks(self, stack: Stack) -> tuple[tuple[str, str, str], ...]:
+        """The limits that are not to be had: the watcher, the option and why."""
+        found = []
+        for watcher in stack.watchers:
+            for name in groupLimits(watcher):
+                controller, option = name.partition(".")[0], name.replace(".", "_")
+                lack = "" if controller in self._on else self._lack(controller)
+                if lack and hasattr(watcher, option):
+                    found.append((watcher.name, option, lack))
+        return tuple(found)
 
     def _control(self, controller: str) -> None:
         control = f"{self._base}/cgroup.subtree_control"

@@ -260,7 +260,8 @@ class Interpreter:
 
     def _readStack(self, effect: asked.ReadStack) -> None:
         try:
-            self.feed(StackRead(effect.operation, self._world.read()))
+            stack = self._world.read()
+            self.feed(StackRead(effect.operation, stack, lacks=self._world.plan.lacks(stack)))
         except (ConfigError, OSError) as error:
             self.feed(StackRead(effect.operation, None, "; ".join(str(error).splitlines())))
         except Exception:

@@ -34,6 +34,8 @@ class Planner(Protocol):
     def doors(self, names: Names) -> frozenset[int | str]:
         """Their ports and paths."""
 
+    def lacks(self, stack: Stack) -> tuple[tuple[str, str, str], ...]:
+        """The limits that cannot be kept: the watcher, the option and why."""
 
 
 @attrs.frozen
