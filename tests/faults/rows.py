@@ -78,8 +78,5 @@ MISSING: dict[str, str] = {
     "A17": "pids_max takes a control group of version 2; tests/functional/test_cgroups.py has it where there is one",
     "A18": "memory_max takes a control group of version 2; tests/functional/test_cgroups.py has it where there is one",
     "H92": "nothing watches the reactor from inside; hooks, checks and name servers do not run in it",
-    "I99": "not written yet",
-    "I100": "not written yet",
-    "I102": "needs a browser; not written yet",
 }
 """Rows of the catalogue that no test shows yet, and why."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 
-from .case import FaultCase, descriptors, eventually
+from tests.functional.browser import MISSING, Browser
+
+from .case import FaultCase, SkipTest, descriptors, eventually, kill, rss
 from .rows import row
 
 HOOKS = """
@@ -102,3 +106,97 @@ class ExtensionFaults(FaultCase):
             client.close()
         # What measures and remembers for pages goes on for a while after the last one.
         eventually(lambda: descriptors(self.house.process.pid) < before + 20)
+
+
+FLOOD = """
+from threading import Thread
+from circus.plugins import CircusPlugin
+
+class Flood(CircusPlugin):
+    name = "flood"
+
+    def handle_init(self):
+        Thread(target=self.flood, daemon=True).start()
+
+    def flood(self):
+        while True:
+            for words in ({}, {"nonsense": object}, {"name": "x" * 10000}):
+                try:
+                    self.call("status" if words else "nosuch", **words)
+                except Exception:
+                    pass
+
+    def handle_recv(self, data):
+        self.call("list")
+"""
+
+
+class PluginFaults(FaultCase):
+    """The rows of part I about plugins and what they speak to."""
+
+    @row("I99", "the process of a plugin floods the supervisor and is killed again and again",
+         "it is started again like any other; the supervisor answers, and what it holds does not grow")
+    def test_I99_plugin(self) -> None:
+        if find_spec("circus") is None:
+            raise SkipTest("the package circus is not installed")
+        daemon = self.wrapped("[watcher:ok]\ncmd = sleep 1196\n[plugin:flood]\nuse = flood.Flood\nmax_retry = -1\n")
+        (daemon.folder / "flood.py").write_text(FLOOD)
+        self.begun(daemon)
+        before = 0
+        for _ in range(3):
+            (pid,) = eventually(lambda: daemon.pids("plugin:flood"))
+            daemon.call("incr", name="ok", waiting=True)
+            before = before or descriptors(daemon.process.pid)
+            self.responsive(daemon)
+            kill(pid)
+            eventually(lambda: daemon.pids("plugin:flood") not in ([], [pid]))  # noqa: B023  # called at once
+        self.assertEqual(len(daemon.pids("ok")), 4)
+        eventually(lambda: descriptors(daemon.process.pid) < before + 20)
+        self.assertEqual(daemon.stop(), 0, daemon.lines[-20:])
+
+    @row("I100", "a statsd, a Redis and a web server that plugins ask are silent, full or not there",
+         "each is asked once at a time and given up after its time; the supervisor answers and holds no more")
+    def test_I100_silent(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            closed = probe.getsockname()[1]
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as silent:
+            port = silent.getsockname()[1]
+            tell = f"host = 127.0.0.1\nport = {closed}\nloop_rate = 0.02\n"
+            daemon = self.wrapped("[watcher:ok]\ncmd = sleep 1195\n" + "".join(
+                f"[plugin:http{at}]\nuse = circus.plugins.http_observer.HttpObserver\ntimeout = 1\n"
+                f"check_url = http://127.0.0.1:{at}/\n{tell}"
+                f"[plugin:redis{at}]\nuse = circus.plugins.redis_observer.RedisObserver\ntimeout = 1\n"
+                f"redis_url = redis://127.0.0.1:{at}/0\n{tell}" for at in (port, closed))
+                + f"[plugin:full]\nuse = circus.plugins.statsd.FullStats\n{tell}")
+            self.begun(daemon)
+            before, size = descriptors(daemon.process.pid), rss(daemon.process.pid)
+            for _ in range(20):
+                daemon.call("restart", name="ok", waiting=True)
+                self.responsive(daemon)
+            silent.settimeout(30)
+            silent.accept()[0].close()
+            self.assertEqual(len(daemon.pids("ok")), 1)
+            self.assertLess(descriptors(daemon.process.pid), before + 40)
+            self.assertLess(rss(daemon.process.pid), size + (40 << 20))
+            self.assertEqual(daemon.stop(), 0, daemon.lines[-20:])
+
+    @row("I102", "a page shows hundreds of processes, all of which are replaced",
+         "the page shows every watcher and what becomes of it, and the supervisor answers meanwhile")
+    def test_I102_page(self) -> None:
+        if MISSING:
+            raise SkipTest(MISSING)
+        count = int(os.environ.get("FAULTS_PAGE", "200")) // 10
+        daemon = self.wrapped("httpd = True\nhttpd_port = 0\n" + "".join(
+            f"[watcher:job{at:03}]\ncmd = sleep 1194\nnumprocesses = 10\n" for at in range(count)))
+        self.begun(daemon)
+        link = daemon.cli("console").stdout.split()[-1]
+        browser = Browser()
+        self.addCleanup(browser.close)
+        browser.open(link)
+        browser.shows(f"job{count - 1:03}")
+        daemon.call("restart", waiting=True)
+        self.responsive(daemon)
+        self.assertNotIn("stopped", browser.text())
+        daemon.call("stop", name="job000", waiting=True)
+        browser.until(lambda: "stopped" in browser.text())
+        self.responsive(daemon)
