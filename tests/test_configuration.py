@@ -5,10 +5,11 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.logic.arbiter import Arbiter
-from circustwist.logic.configuration import hidden, sections
+from circustwist.logic.configuration import sections
 from circustwist.logic.schedule import Serial
 from circustwist.model.ini import read
 from circustwist.model.keys import hashed
+from circustwist.model.secrets import hidden
 
 INI = f"""[circus]
 name = shop

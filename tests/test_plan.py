@@ -10,10 +10,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from circustwist.cli.show import plan
 from circustwist.model.effects import ChangeSockets, KeepSockets, ReadStack
 from circustwist.model.errors import OperationFailed
-from circustwist.model.inputs import SocketsChanged, StackRead
+from circustwist.model.inputs import Asked, SocketsChanged, StackRead, Who
 from circustwist.model.plan import compare
 from circustwist.model.settings import Settings
 from circustwist.model.stack import Socket, Stack, Watcher
+from circustwist.model.streams import Stream
 
 from .memory import Memory
 
@@ -181,6 +182,30 @@ class ApplyTests(SynchronousTestCase):
         answer = memory.answers[1]
         self.assertEqual(plan(answer["items"], lacks=answer["lacks"]), [
             "nothing changes", "watcher job cannot be started with pids_max: no group"])
+
+    def test_hidden(self) -> None:
+        """Only an administrator who asks for a plan is told what looks like a secret; later nobody is."""
+        memory = Memory(JOB).begin()
+        new = attrs.evolve(
+            JOB, cmd="job --token canary", extra={"api_key": "canary of two words"},
+            stdout_stream=Stream("FileStream", {"password": "canary"}))
+        for call, role in ((50, "operator"), (51, "admin")):
+            memory.feed(Asked(call, "plan", {}, Who("bob", role)))
+            read = [effect for effect in memory.others if isinstance(effect, ReadStack)][-1]
+            memory.feed(StackRead(read.operation, Stack("test", "/test.ini", Settings(), (new,))))
+        changes = {each["option"]: each["new"] for each in memory.answers[50]["items"][0]["changes"]}
+        self.assertEqual(changes, {
+            "cmd": "job --token ***", "extra": "api_key=***", "stdout_stream": "class=FileStream, password=***"})
+        changes = {each["option"]: each["new"] for each in memory.answers[51]["items"][0]["changes"]}
+        self.assertEqual(changes["cmd"], "job --token canary")
+        self.assertNotIn("canary", str(memory.ask("operation")))
+        self.assertNotIn("canary", str([event.data for event in memory.events]))
+
+    def test_set(self) -> None:
+        """The status does not tell what looks like a secret of what was set at run time."""
+        memory = Memory(JOB).begin()
+        memory.ask("set", name="job", options={"cmd": "job --token canary"})
+        self.assertEqual(memory.ask("status", detail=True)["stack"]["tuned"][0]["options"], {"cmd": "job --token ***"})
 
     @settings(max_examples=60, deadline=None)
     @given(*[st.lists(st.builds(

@@ -15,6 +15,7 @@ from ..model.launch import Names, socketNumbers
 from ..model.line import Line, Selection
 from ..model.option import options
 from ..model.reason import hears, last
+from ..model.secrets import MASK
 from ..model.stack import Socket, Stack
 from ..model.stack import Watcher as Spec
 from ..model.streams import Stream
@@ -23,8 +24,6 @@ from .past import Death
 from .readiness import handed
 from .tuning import resized, told
 from .watcher import Watcher
-
-MASK = "***"
 
 
 @attrs.frozen

@@ -243,6 +243,7 @@ class Arbiter(Schedule):
                 change.plan.json(), tuned=sizes(self.watchers.values(), change.plan, now),
                 kept=told(self.tuning.over(input.stack), now),
                 lacks=[dict(zip(("name", "option", "reason"), lack, strict=True)) for lack in input.lacks])
+            change.operation.full.update(change.plan.json(True))
             return self._abandon(change, "", now)
         return (change.sockets(change.plan),)
 

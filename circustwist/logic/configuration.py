@@ -6,28 +6,21 @@ What looks like a secret is not told, whoever asks.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 from ..model.errors import Place
 from ..model.option import options
+from ..model.secrets import MASK, hidden
 from ..model.settings import Settings
 from ..model.stack import Socket
 from ..model.stack import Watcher as Spec
 from ..model.streams import Stream
 from ..model.users import User
 from ..model.values import signalName
-from .answers import MASK, inFile
+from .answers import inFile
 from .arbiter import Arbiter
-
-_SECRET = re.compile(r"passw|secret|token|credential|api_?key|private|hash", re.I)
-_NOT_SECRET = frozenset(("curve_secret_key_file",))
-_WORD = r"[\w-]*(?:passw(?:or)?d?|secret|token|credential|api[-_]?key)[\w-]*"
-_TOLD = re.compile(
-    rf"(--?{_WORD}(?:=|\s+)|{_WORD}[=:])([^\s'\"]+)|(://[^\s/:@]*:)([^\s/@]+)(?=@)",
-    re.I)
 
 ENV = "env"
 """Stands before the name of a variable of the environment."""
@@ -92,10 +85,3 @@ def _stream(output: str, stream: Stream) -> Iterator[tuple[str, str]]:
 
 def _text(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
-
-
-def hidden(name: str, value: str) -> str:
-    """The value of an option without what looks like a secret."""
-    if value and _SECRET.search(name) and name not in _NOT_SECRET:
-        return MASK
-    return _TOLD.sub(lambda found: f"{found[1] or found[3]}{MASK}", value)

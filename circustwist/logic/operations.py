@@ -65,6 +65,7 @@ class Operation:
     @ivar state: C{running done failed superseded interrupted cancelled}.
     @ivar reason: why it failed, see L{circustwist.model.reason}; empty if it did not.
     @ivar info: what came of it.
+    @ivar full: what of that administrators who wait for it are told otherwise.
     @ivar calls: who waits for the end of it, the command by which they do, and their role.
     @ivar finished: when it ended; None as long as it runs.
     @ivar pace: before that no further watcher is started.
@@ -78,6 +79,7 @@ class Operation:
     state: str = "running"
     reason: str = ""
     info: dict[str, Any] = attrs.field(factory=dict)
+    full: dict[str, Any] = attrs.field(factory=dict)
     calls: list[tuple[int, str, str]] = attrs.field(factory=list)
     finished: float | None = None
     pace: float = 0.0
@@ -108,7 +110,8 @@ class Operation:
             if command == "operation":
                 told.append(Answer(call, {"operations": [self.json(role)]}))
             elif self.state == "done":
-                told.append(Answer(call, {"operation": self.id, **self.info}))
+                full = self.full if role == "admin" else {}
+                told.append(Answer(call, {"operation": self.id, **self.info, **full}))
             else:
                 told.append(Answer(call, OperationFailed(whole(self.reason) or f"{self.command} was superseded")))
         self.calls.clear()

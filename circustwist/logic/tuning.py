@@ -15,6 +15,7 @@ import attrs
 
 from ..model.effects import Effects, ReadStack, Record
 from ..model.plan import Plan, compare
+from ..model.secrets import hidden
 from ..model.stack import Stack
 from ..model.tuned import Tuned, applied, kept
 from . import durable
@@ -129,10 +130,11 @@ def sizes(watchers: Iterable[Watcher], plan: Plan, now: float) -> list[dict[str,
 
 
 def told(every: Mapping[str, Tuned], now: float) -> list[dict[str, Any]]:
-    """What lies over the files, by whom and for how long; of an environment only the names."""
+    """What lies over the files, by whom and for how long; of an environment only the names, and no secret."""
     return [{
         "name": tuned.name, "added": tuned.added, "removed": tuned.removed, "by": tuned.by,
-        "ago": round(now - tuned.at, 3), "options": {key: _shown(value) for key, value in tuned.options.items()},
+        "ago": round(now - tuned.at, 3),
+        "options": {key: hidden(key, _shown(value)) for key, value in tuned.options.items()},
     } for tuned in every.values()]
 
 

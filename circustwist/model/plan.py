@@ -6,14 +6,16 @@ The same value is shown by C{plan} and done by C{reloadconfig}.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, TypeAlias
 
 import attrs
 
 from .option import Live, options
+from .secrets import hidden
 from .settings import Settings
 from .stack import Socket, Stack, Watcher
+from .streams import Stream
 from .users import User
 
 Action: TypeAlias = Literal["add", "remove", "now", "reload", "replace", "restart"]
@@ -45,6 +47,15 @@ class Change:
     new: str
     live: Live
 
+    def json(self, full: bool = False) -> dict[str, Any]:
+        """
+        As every face shows it.
+
+        @param full: whether with what looks like a secret.
+        """
+        old, new = (each if full else hidden(self.option, each) for each in (self.old, self.new))
+        return {"option": self.option, "old": old, "new": new, "live": self.live}
+
 
 @attrs.frozen
 class Item:
@@ -61,11 +72,11 @@ class Item:
     changes: tuple[Change, ...] = ()
     why: str = ""
 
-    def json(self) -> dict[str, Any]:
+    def json(self, full: bool = False) -> dict[str, Any]:
         """As every face shows it."""
         return {
             "kind": self.kind, "name": self.name, "action": self.action, "why": self.why,
-            "changes": [attrs.asdict(change) for change in self.changes],
+            "changes": [change.json(full) for change in self.changes],
         }
 
 
@@ -85,9 +96,9 @@ class Plan:
         """Whom something happens to, e.g. C{("socket", "add", "replace")}."""
         return [item.name for item in self.items if item.kind == kind and item.action in actions]
 
-    def json(self) -> dict[str, Any]:
-        """As every face shows it."""
-        return {"items": [item.json() for item in self.items]}
+    def json(self, full: bool = False) -> dict[str, Any]:
+        """As every face shows it; see L{Change.json}."""
+        return {"items": [item.json(full) for item in self.items]}
 
 
 def compare(old: Stack, new: Stack) -> Plan:
@@ -190,8 +201,10 @@ def _derived(old: Watcher, new: Watcher) -> Iterator[Change]:
 
 
 def _pairs(value: Any) -> str:
-    """A mapping as text."""
-    return ", ".join(f"{key}={each}" for key, each in value.items()) if isinstance(value, Mapping) else str(value)
+    """A mapping, or where output goes, as text."""
+    if isinstance(value, Stream):
+        value = {"class": value.kind, **value.settings} if value else {}
+    return ", ".join(f"{key}={hidden(key, str(each))}" for key, each in value.items())
 
 
 def _names(env: Any, other: Any) -> str:
