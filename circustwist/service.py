@@ -47,6 +47,7 @@ from .preparation import Prepared
 from .system import handover
 from .system.clock import Clock
 from .system.doorbell import Doorbell
+from .system.files import CHUNK
 from .system.interpret import Interpreter
 from .system.notify import Notice
 from .system.output import Outputs
@@ -59,6 +60,9 @@ from .system.survive import Survivor
 from .system.swap import Swap
 from .system.world import World
 from .upgrade import Upgrader
+
+NAMED = 5
+"""So many workers are named in a line of the log at most."""
 
 
 class Guest(Protocol):
@@ -132,9 +136,9 @@ class Supervisor(Service):
         self.faces.open()
         if prepared.handover is not None:
             self.interpreter.feed(Restored(prepared.handover.operation, prepared.handover.restarts))
-        for survivor in prepared.survivors.living:
-            self._adopt(survivor)
+        lost = [survivor.worker.names for survivor in prepared.survivors.living if self._adopt(survivor)]
         self._ends()
+        self._tellLost(lost)
         self._tellDead()
         self._planner.cgroups.clear(self._stays)
         prepared.journal.compact(self._entries)
@@ -213,8 +217,8 @@ class Supervisor(Service):
         if notice.requests is not None or notice.status is not None:
             self.interpreter.feed(Noticed(names, notice.requests, notice.status))
 
-    def _adopt(self, survivor: Survivor) -> None:
-        """Take charge of a worker that runs already."""
+    def _adopt(self, survivor: Survivor) -> Mapping[str, int]:
+        """Take charge of a worker that runs already; how much of its output may be lost, see C{IOutputs.bereft}."""
         worker, names = survivor.worker, survivor.worker.names
         try:
             launch = self._planner.plain(names)
@@ -228,7 +232,9 @@ class Supervisor(Service):
         self.interpreter.adopt(names, worker.pid, survivor.pidfd, launch, ends)
         self._prepared.journal.append(durable.spawned(names.id, worker.pid, worker.start, worker.pipes, worker.since))
         age = max(0.0, self._world.clock.seconds() - worker.since) if worker.since else 0.0
-        self.interpreter.feed(Adopted(names, worker.pid, age))
+        lost = self._world.outputs.bereft(names) if ends else {}
+        self.interpreter.feed(Adopted(names, worker.pid, age, lost))
+        return lost
 
     def _stays(self, id: int) -> bool:
         """Whether the control group of an earlier worker does: it lives, or what it leaves behind may."""
@@ -245,11 +251,20 @@ class Supervisor(Service):
         for end in earlier.ends if earlier else ():
             self._world.outputs.adopt(end.names, end.output, end.fd, end.rest)
 
+    def _tellLost(self, whose: Sequence[Names]) -> None:
+        if whose:
+            more = f" and {len(whose) - NAMED} others" if len(whose) > NAMED else ""
+            self._log.warn(
+                "the supervisor before this one was killed: up to {most} KiB of each output of {workers} may be lost",
+                most=CHUNK // 1024, workers=", ".join(map(str, whose[:NAMED])) + more)
+
     def _tellDead(self) -> None:
         for worker, status in self._prepared.survivors.dead:
             if worker.pid:
                 how = "ended" if status is None else reason(status)
-                self._log.warn("{worker} {how} while no supervisor ran", worker=str(worker.names), how=how)
+                self._log.warn(
+                    "{worker} {how} while no supervisor ran; what was in its pipes may be lost",
+                    worker=str(worker.names), how=how)
 
     def _entries(self) -> list[Mapping[str, Any]]:
         """The journal's entries, as few as say the same."""

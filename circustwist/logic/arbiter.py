@@ -165,8 +165,10 @@ class Arbiter(Schedule):
         names = input.names
         worker = adoptedWorker(names, input.pid, now - input.age)
         self.serial.next = max(self.serial.next, names.id + 1)
-        told = Publish(Event("adopted", names.watcher, str(names), input.pid))
-        return (told, *self._watcherFor(names.watcher).adopt(worker))
+        told = [Publish(Event("adopted", names.watcher, str(names), input.pid))]
+        if input.lost:
+            told.append(Publish(Event("lost", names.watcher, str(names), input.pid, planned=False, data=input.lost)))
+        return (*told, *self._watcherFor(names.watcher).adopt(worker))
 
     def hookEnvironment(self, name: str) -> Mapping[str, str | None]:
         """What hooks have changed in the environment of a watcher's processes; None is removed."""

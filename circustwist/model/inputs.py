@@ -132,11 +132,13 @@ class Adopted:
     A worker of an earlier supervisor that still runs.
 
     @ivar age: for how long it has run, in seconds.
+    @ivar lost: how many bytes of its outputs, by name, are lost at most with that supervisor.
     """
 
     names: Names
     pid: int
     age: float
+    lost: Mapping[str, int] = attrs.field(factory=dict, hash=False)
 
 
 @attrs.frozen

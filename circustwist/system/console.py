@@ -22,8 +22,6 @@ from zope.interface import implementer
 from .files import CHUNK, reason
 from .stores import Gate, IWritable, Store
 
-BUFFER = 256 * 1024
-"""Bytes that may wait for the standard output before reading pauses."""
 LAST_CHANCE = 0.5
 """Seconds that a slow standard output gets at the end to take what is left."""
 
@@ -47,7 +45,7 @@ class Console:
     A standard output that may have to be waited for: a pipe, a terminal or a
     socket.
 
-    @ivar gate: shut while more than L{BUFFER} bytes wait to be written.
+    @ivar gate: shut while anything waits to be written: it would be lost with us.
     """
 
     log = Logger()
@@ -75,7 +73,6 @@ class Console:
             self.doWrite()
         if self._buffer:
             self._reactor.addWriter(self)
-        if len(self._buffer) > BUFFER:
             self.gate.shut()
 
     def doWrite(self) -> None:
@@ -90,7 +87,6 @@ class Console:
         del self._buffer[:count]
         if not self._buffer:
             self._reactor.removeWriter(self)
-        if len(self._buffer) <= BUFFER and not self.gate.ready:
             self.gate.open()
 
     def fileno(self) -> int:

@@ -215,6 +215,15 @@ class IOutputs(Interface):
         @raise OSError: if it cannot be opened for reading; it is closed then.
         """
 
+    def bereft(names: Names) -> Mapping[str, int]:
+        """
+        The supervisor that emptied a worker's pipes was killed: mark in the
+        last lines that some may be missing.
+
+        @return: how many bytes may be, at most, of C{stdout} and C{stderr};
+            those of plain files are not in it, which lose none.
+        """
+
     def ends() -> tuple[Any, ...]:
         """Every pipe as it is, for another image of this program: L{End<circustwist.system.handover.End>}s."""
 

@@ -71,6 +71,7 @@ class Limited(ISink):
         self.sink = sink
         self.gate = sink.gate
         self.drops = drops
+        self.held = sink.held
         self.dropped = dropped
         self._rate = rate
         self._left = rate

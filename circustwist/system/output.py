@@ -38,6 +38,7 @@ LONGEST_TOLD = 200
 
 MANY = 3
 """So many pipes may be read in full in one round of the reactor."""
+MARK = b"[up to %d bytes may be missing before this line: the supervisor was killed]\n"
 SMALL = 4096
 """Bytes that are read at a time at least."""
 PAUSE = 0.02
@@ -295,6 +296,12 @@ class Outputs:
         pipe = self._add(names, fd, own)
         pipe.rest = rest
         pipe.resume()
+
+    def bereft(self, names: Names) -> Mapping[str, int]:
+        found = {pipe.output: pipe.sink.held for pipe in self._ofWorker(names) if pipe.sink.held}
+        for output, most in found.items():
+            self.tails.told(names, 0, output, MARK % most)
+        return {OUTPUTS[output]: most for output, most in found.items()}
 
     def flush(self) -> None:
         self.streams.flush()

@@ -83,7 +83,7 @@ class Own(ISink):
         self._told = float("-inf")
 
     def pull(self, source: ISource) -> int:
-        data = os.read(source.fileno(), CHUNK)
+        data = os.read(source.fileno(), ROOM - self._waiting)
         if data:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._title, daemon=True)

@@ -21,6 +21,7 @@ from ..model.launch import Names
 from ..model.line import OUTPUTS, shown
 from . import lines
 from .console import Console
+from .files import CHUNK
 from .stores import FileStore, Gate, Store
 
 _WORKERS = Logger(namespace="circustwist.worker")
@@ -66,10 +67,12 @@ class ISink(Protocol):
 
     @ivar gate: its store's gate: whether anything may be pulled.
     @ivar drops: whether it may even when not, because it is dropped then.
+    @ivar held: so many bytes of one pipe may be in memory and nowhere else.
     """
 
     gate: Gate
     drops: bool = False
+    held: int = CHUNK
 
     def pull(self, source: ISource) -> int:
         """
@@ -103,6 +106,8 @@ class ISink(Protocol):
 class Raw(ISink):
     """Bytes as they are, into a file."""
 
+    held = 0
+
     def __init__(self, store: FileStore) -> None:
         self.store = store
         self.gate = store.gate
@@ -130,16 +135,20 @@ class Lined(ISink):
     longest = lines.MAX_LINE
 
     def pull(self, source: ISource) -> int:
-        data = os.read(source.fileno(), source.room)
-        block, source.rest = lines.cut(source.rest, data, self.longest)
+        data, block = self._read(source)
         if block:
             source.told(block)
             self.put(source, block)
         return len(data)
 
-    def discard(self, source: ISource) -> tuple[int, int]:
-        data = os.read(source.fileno(), source.room)
+    def _read(self, source: ISource) -> tuple[bytes, bytes]:
+        """What comes out of a pipe, never more than C{held} with what was left over, and the lines in it."""
+        data = os.read(source.fileno(), max(1, min(source.room, self.held - len(source.rest))))
         block, source.rest = lines.cut(source.rest, data, self.longest)
+        return data, block
+
+    def discard(self, source: ISource) -> tuple[int, int]:
+        data, block = self._read(source)
         if block:
             source.told(block)
         return len(data), len(block)
