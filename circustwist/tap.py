@@ -38,6 +38,7 @@ from .model.reading import OpenFile
 from .model.stack import Stack
 from .system import activation, herald, kernel
 from .system.handover import Handover, renice, take, unblock
+from .system.installed import Installed
 from .system.rundir import RuntimeDir
 
 DEFAULT_PIDFILE = "twistd.pid"
@@ -270,6 +271,7 @@ class Daemon(Service):
         options, earlier = self._options, self._options.handover
         files = earlier.files if earlier else raiseFileLimit()
         kernel.setSubreaper()
+        Installed("circustwist").watch()
         host = Host(
             reactor, self._ended, files, self._screen(), options.again, options.argv(), options.leave, self._own,
             self._manager is not None and self._manager.storing, self._reopenLog)

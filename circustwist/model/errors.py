@@ -121,6 +121,10 @@ class Conflict(RequestError):
     number = 5
 
 
+class OtherVersion(Conflict):
+    """What is to be loaded is of another version than what runs."""
+
+
 class OperationFailed(RequestError):
     """The command was obeyed, but what it asked for did not come about."""
 

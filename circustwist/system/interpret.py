@@ -26,7 +26,7 @@ from zope.interface import implementer
 from ..logic import durable
 from ..model import effects as asked
 from ..model.effects import Effect, Effects, Timer
-from ..model.errors import ConfigError, InternalError, SpawnProblem, Unstartable, WorldError
+from ..model.errors import ConfigError, InternalError, RequestError, SpawnProblem, Unstartable, WorldError
 from ..model.inputs import (
     Asked,
     Drained,
@@ -149,10 +149,17 @@ class Interpreter:
             effect = self._queue.popleft()
             try:
                 self._perform[type(effect)](effect)
-            except Exception:
+            except Exception as error:
                 self._log.failure("could not do {effect}", effect=effect)
+                self._failed(effect, error)
         self._scheduled = False
         self._schedule()
+
+    def _failed(self, effect: Effect, error: Exception) -> None:
+        """Whoever waits for what could not be done hears of it."""
+        call = getattr(effect, "call", 0)
+        if call and not isinstance(effect, asked.Answer):
+            self.answered(asked.Answer(call, error if isinstance(error, RequestError) else InternalError(_UNFORESEEN)))
 
     def read(self, input: Asked) -> None:
         """Tell the logic of a command that changes nothing: it is answered before what waits is done."""

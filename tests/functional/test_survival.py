@@ -90,14 +90,19 @@ class UpgradeTests(SurvivalCase):
         self.assertEqual(site.strays(), [])
         self.whole(site)
 
-    def test_broken(self) -> None:
-        """A version that does not work: the old one serves on, and the reason is told."""
+    def copied(self, site: Site) -> Path:
+        """A copy of the package that a supervisor is to run."""
         folder = Path(tempfile.mkdtemp(prefix="ct-"))
         self.addCleanup(shutil.rmtree, folder, True)
         for name in ("circustwist", "twisted"):
             shutil.copytree(PACKAGE / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        site = self.site()
         site.env["PYTHONPATH"] = str(folder)
+        return folder
+
+    def test_broken(self) -> None:
+        """A version that does not work: the old one serves on, and the reason is told."""
+        site = self.site()
+        folder = self.copied(site)
         site.start().wait("watcher")
         before, file = self.everyone(site), folder / "circustwist" / "service.py"
         with Load(site.port()) as load:
@@ -109,6 +114,22 @@ class UpgradeTests(SurvivalCase):
                 self.assertIn(reason, done.stderr)
             self.assertEqual(load.seen().failed, [])
         self.supervised(site)
+        self.assertEqual((site.stop(), site.strays()), (0, []))
+
+    def test_installed(self) -> None:
+        """Another version is installed: what is first needed now is refused with the reason, until an upgrade."""
+        site = self.site()
+        folder = self.copied(site)
+        site.start().wait("watcher")
+        before = self.everyone(site)
+        file = folder / "circustwist" / "__init__.py"
+        file.write_text(file.read_text() + "# another one\n")
+        done = site.cli("stats")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another version of circustwist was installed while this one runs: run circustwist upgrade",
+                      done.stderr)
+        self.assertEqual(site.cli("upgrade").returncode, 0)
+        self.assertEqual((site.cli("stats").returncode, self.everyone(site)), (0, before))
         self.assertEqual((site.stop(), site.strays()), (0, []))
 
     def test_signal(self) -> None:
