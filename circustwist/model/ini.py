@@ -196,7 +196,8 @@ class _Reader:
             handed = watcher.use_sockets or rest in watcher.listen_fds
             return "" if handed else f"no process gets this socket; e.g. use_sockets = True or listen_fds = {rest}"
         if kind == "env":
-            late = watcher.env_file or watcher.virtualenv or watcher.copy_path
+            # Hooks may set variables before a process is started.
+            late = watcher.env_file or watcher.virtualenv or watcher.copy_path or watcher.hooks
             return "" if late else NO_VARIABLE
         known = launch.variables(watcher, launch.Names(0, watcher.name, 1), {}, {})
         return "" if name in known else f"there is no such variable{self._findings.meant(name, known)}"
