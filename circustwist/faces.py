@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger, globalLogPublisher
@@ -14,6 +15,7 @@ from .control.peer import peer
 from .door import Door
 from .logs import remembering
 from .model.events import Occurrence
+from .model.inputs import Who
 from .model.stack import Stack
 from .preparation import Prepared
 from .system import reserve
@@ -51,6 +53,8 @@ class Faces:
         self._served: tuple[object, ...] = ()
         self._unsubscribe: Callable[[], None] = lambda: None
         self._remember = remembering(steering.tails)
+        self._factory: ControlFactory | None = None
+        self._unoffer: Callable[[], None] = lambda: None
 
     @property
     def opened(self) -> bool:
@@ -66,11 +70,12 @@ class Faces:
         rundir = self._prepared.rundir
         groups = [rundir.controlGroup] if rundir.controlGroup >= 0 else []
         identify = peer(os.getuid(), groups, lambda: self._stack().users)
-        factory = ControlFactory(self.steering, identify, lambda: min(MOST_CONNECTIONS, reserve.files() // 4))
-        self._control = Door(self._reactor, rundir, factory, self._everybody)
+        self._factory = ControlFactory(self.steering, identify, lambda: min(MOST_CONNECTIONS, reserve.files() // 4))
+        self._control = Door(self._reactor, rundir, self._factory, self._everybody)
         self._control.open()
         rundir.claim(self._prepared.stack.path)
         self._unsubscribe = self.steering.subscribe(self._happened)
+        self._unoffer = self.steering.offer("clients", self._clients)
         globalLogPublisher.addObserver(self._remember)
         self._circus = endpoints.open(self._reactor, self._stack, self.steering)
         self._serve()
@@ -101,6 +106,15 @@ class Faces:
             self._control.admit()
             self._serve()
 
+    def _clients(self, arguments: Mapping[str, Any], who: Who) -> Mapping[str, Any]:
+        """Who is connected."""
+        found = [(one, since, "control socket") for one, since in self._factory.clients()] if self._factory else []
+        found += [(one, since, "console") for one, since in self._web.console.feed.clients()] if self._web else []
+        now = time.time()
+        return {"clients": [
+            {"name": one.name, "role": one.role, "way": way, "age": round(max(0.0, now - since), 1)}
+            for one, since, way in sorted(found, key=lambda each: each[1])]}
+
     def _everybody(self) -> bool:
         """Whether people are recognised at the control socket who need not be of its group."""
         return any(user.uid or user.group for user in self._stack().users)
@@ -108,6 +122,7 @@ class Faces:
     def close(self) -> None:
         """Let nobody in any more, and end every connection when what is written has gone out."""
         self._unsubscribe()
+        self._unoffer()
         globalLogPublisher.removeObserver(self._remember)
         if self._control is not None:
             self._control.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -322,19 +323,21 @@ class ControlFactory(Factory):
     """
     The server.
 
-    @ivar connections: those that stand; what was used last is at the end.
+    @ivar connections: those that stand, and since when; what was used last is at the end.
     """
 
     noisy = False
 
     def __init__(
-        self, steering: Steering, identify: Callable[[Any], Who], most: Callable[[], int] = lambda: MOST_CONNECTIONS
+        self, steering: Steering, identify: Callable[[Any], Who], most: Callable[[], int] = lambda: MOST_CONNECTIONS,
+        seconds: Callable[[], float] = time.time,
     ) -> None:
         """
         @param most: how many connections may stand now.
         @param identify: from a transport to who is at its other end; see L{peer<circustwist.control.peer.peer>}.
         """
-        self.connections: dict[Server, None] = {}
+        self.connections: dict[Server, float] = {}
+        self._seconds = seconds
         self._most = most
         self._steering = steering
         self._identify = identify
@@ -353,12 +356,16 @@ class ControlFactory(Factory):
 
     def used(self, server: Server) -> None:
         """A connection was used just now."""
-        self.lost(server)
-        self.connections[server] = None
+        since = self.connections.pop(server, None)
+        self.connections[server] = self._seconds() if since is None else since
 
     def lost(self, server: Server) -> None:
         """A connection stands no more."""
         self.connections.pop(server, None)
+
+    def clients(self) -> list[tuple[Who, float]]:
+        """Who is connected, and since which time of day."""
+        return [(server.who, since) for server, since in self.connections.items()]
 
     def close(self) -> None:
         """End every connection when what is written has gone out."""

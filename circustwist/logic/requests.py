@@ -230,6 +230,10 @@ class Requests:
 
     def _console(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         raise Conflict("there is no console; httpd = True in [circus] gives one")
+
+    def _clients(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
+        return (Answer(asked.call, {"clients": []}),)
+
     def _tail(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         wanted = selected(arguments)
         for name, _ in wanted.names:

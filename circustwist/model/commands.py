@@ -187,6 +187,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("console", "A link that opens the console and logs in whoever opens it first, within ten minutes.", (
         Argument("role", "text", "What it lets them do; not more than you may.", "operator"),
     ), answer={"url": "the link", "address": "where the console is"}),
+    Command("clients", "Who is connected; of those at the ZeroMQ endpoints nothing is known.", role="operator", answer={
+        "clients": "name, role, way in and age in seconds of each, the oldest first"}),
     Command("upgrade", "Become the installed version of circustwist; processes and sockets stay.", (_WAITING,),
             "admin", True, _OPERATION),
     Command("quit", "Stop everything and end the supervisor.", (_WAITING,), "admin", True, _OPERATION),

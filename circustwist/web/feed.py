@@ -77,6 +77,7 @@ class Feed:
         """Somebody looks on."""
         if not self.viewers:
             self._wake()
+        viewer.since = self._seconds()
         self.viewers.add(viewer)
         self.greet(viewer)
 
@@ -85,6 +86,10 @@ class Feed:
         self.viewers.discard(viewer)
         if not self.viewers:
             self._sleep()
+
+    def clients(self) -> list[tuple[Who, float]]:
+        """Who looks on, and since which time of day."""
+        return [(viewer.who, viewer.since) for viewer in self.viewers]
 
     def close(self) -> None:
         """Send everybody away."""

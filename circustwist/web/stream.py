@@ -38,6 +38,7 @@ class Viewer:
     @ivar who: who looks on.
     @ivar behind: whether something was dropped since the whole picture was sent.
     @ivar dropped: how many messages were dropped.
+    @ivar since: the time of day at which it came.
     @ivar stands: whether it is still the same who looks on.
     @ivar resumed: called whenever it reads again.
     """
@@ -51,6 +52,7 @@ class Viewer:
         """
         self.who = who
         self.stands = stands
+        self.since = 0.0
         self.behind = False
         self.dropped = 0
         self.resumed: Callable[[], None] = lambda: None

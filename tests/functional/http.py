@@ -6,7 +6,8 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .stack import TIMEOUT, Daemon
@@ -69,14 +70,22 @@ class Visitor:
 
     def hello(self, path: str = "/stream") -> dict[str, Any]:
         """What a stream begins with."""
+        with self.looking(path) as found:
+            return found
+
+    @contextmanager
+    def looking(self, path: str = "/stream") -> Iterator[dict[str, Any]]:
+        """Look on: what a stream begins with."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
         connection.request("GET", path, headers={
             "Host": f"localhost:{self.port}", **({"Cookie": self.cookie} if self.cookie else {})})
         answer = connection.getresponse()
         lines = [answer.readline().decode() for _ in range(2)]
-        connection.close()
-        found: dict[str, Any] = json.loads(lines[1].removeprefix("data: "))
-        return found
+        try:
+            yield json.loads(lines[1].removeprefix("data: "))
+        finally:
+            answer.close()
+            connection.close()
 
 
 def served(daemon: Daemon) -> tuple[Visitor, str]:

@@ -244,6 +244,10 @@ class ViewTests(BrowserTestCase):
         self.go("daemon")
         self.browser.shows(str(self.daemon.process.pid), ".facts-list")
         self.browser.until(lambda: re.search(r"Memory\s+\d+ MB", self.browser.text(".facts-list")))
+        self.browser.shows("link of", ".view tbody")
+        self.assertIn("console", self.browser.texts(".view tbody td"))
+        self.browser.shows("broken has failed", ".view .plan")
+        self.assertIn("broken: broken/1 could not be started", self.browser.text(".view .plan"))
 
     def test_back(self) -> None:
         """The browser's way back leads back, and an address shows its view."""

@@ -97,6 +97,17 @@ class LoginTests(ConsoleTestCase):
         self.assertEqual(ann.command("console", role="admin")[0], 200)
         self.assertEqual(Visitor(port).command("console"), (403, "Denied"))
 
+    def test_clients(self) -> None:
+        """Operators see who is connected by which way; others do not."""
+        daemon = self.started()
+        ann, token = served(daemon)
+        self.assertEqual(ann.command("clients"), (403, "Denied"))
+        ann.post("/login", {"token": token})
+        with ann.looking():
+            found = daemon.call("clients")["clients"]
+        self.assertEqual(
+            [(one["way"], one["role"]) for one in found], [("console", "operator"), ("control socket", "admin")])
+
     def test_password(self) -> None:
         """A password lets its user in; who guesses has to wait, whether there is such a user or not."""
         made = subprocess.run(
