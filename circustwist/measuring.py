@@ -8,7 +8,7 @@ watched by nobody, and some have no sockets.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -19,8 +19,8 @@ from .logic import answers
 from .logic.arbiter import Arbiter
 from .model.effects import Count
 from .model.inputs import Counted
-from .model.line import Line, Selection
 from .preparation import Prepared
+from .system.output import Outputs
 
 if TYPE_CHECKING:
     from .model.samples import Hits, SocketSample
@@ -36,14 +36,11 @@ class Measuring:
     """
 
     def __init__(
-        self, reactor: Any, clock: IReactorTime, arbiter: Arbiter, prepared: Prepared,
-        tail: Callable[[Selection, int], Sequence[Line]],
+        self, reactor: Any, clock: IReactorTime, arbiter: Arbiter, prepared: Prepared, outputs: Outputs
     ) -> None:
-        """
-        @param tail: see L{answers.About}.
-        """
         since = prepared.handover.since if prepared.handover else clock.seconds()
-        self.about = answers.About(os.getpid(), __version__, since, self._describe, tail)
+        self.about = answers.About(os.getpid(), __version__, since, self._describe, outputs.tail,
+                                   outputs.streams.drops.figures)
         self._reactor = reactor
         self._clock = clock
         self._arbiter = arbiter
@@ -62,7 +59,8 @@ class Measuring:
         if self._observatory is None:
             from .system.observatory import Observatory
 
-            self._observatory = Observatory(self._clock, lambda: answers.running(self._arbiter), self._sample)
+            self._observatory = Observatory(
+                self._clock, lambda: answers.running(self._arbiter), self._sample, self.about.dropped)
         return self._observatory
 
     def _listen(self) -> None:

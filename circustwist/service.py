@@ -163,10 +163,11 @@ class Supervisor(Service):
             host.reactor, clock, prepared.rundir.notifyPath, self._spawner, planner.plain, self._noticed)
         outputs.hear = planner.prober.heard
         publisher = Publisher(earlier.start, earlier.last) if earlier else Publisher(uuid.uuid4().hex[:12])
+        outputs.streams.drops.told = publisher.publish
         self._world = World(
             clock, self._spawner, prepared.sockets, outputs, prepared.journal, publisher, planner.prober, planner,
             self._read, Swap(host.reactor, prepared.sockets), self._upgrade, self._quit)
-        self._measuring = measuring = Measuring(host.reactor, clock, arbiter, prepared, outputs.tail)
+        self._measuring = measuring = Measuring(host.reactor, clock, arbiter, prepared, outputs)
         requests = Requests(arbiter, measuring.about)
         self.interpreter = Interpreter(requests.handle, self._world, Doorbell(host.reactor))
         self.interpreter.does(Count, lambda effect: self.interpreter.feed(measuring.count(effect)))

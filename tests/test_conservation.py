@@ -61,7 +61,7 @@ class World:
     Two workers, a folder, and the outputs of one supervisor after the other.
 
     @ivar written: the bytes that workers wrote, without newlines.
-    @ivar dropped: what earlier supervisors have counted.
+    @ivar dropped: what was counted, at the end.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -175,7 +175,6 @@ class World:
         """Another image takes over; what it would find closed already stays open until then."""
         before = self.outputs
         ends, left = before.ends(), before.handover()
-        self.dropped += before.streams.dropped("web")
         copies = [os.dup(end.fd) for end in ends]
         self.supervise()
         self.outputs.restore(left)
@@ -193,7 +192,7 @@ class World:
             self.clock.advance(1)
             self.reactor.turn()
         self.outputs.close()
-        self.dropped += self.outputs.streams.dropped("web")
+        self.dropped = self.outputs.streams.drops.total("web")
 
     def found(self) -> bytes:
         """What is in all files."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest import skipIf
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -49,6 +50,13 @@ class ExpositionTests(SynchronousTestCase):
             for one in family.samples:
                 read.setdefault(one.name, []).append((one.labels, one.value))
         return read
+
+    def test_dropped(self) -> None:
+        """Output that was dropped, by watcher and stream."""
+        read = self.values(attrs.evolve(sample(), dropped={"web": {"stdout": {"bytes": 12, "lines": 3}}}))
+        labels = {"watcher": "web", "stream": "stdout"}
+        self.assertEqual(read["circustwist_watcher_dropped_bytes_total"], [(labels, 12)])
+        self.assertEqual(read["circustwist_watcher_dropped_lines_total"], [(labels, 3)])
 
     def test_watchers(self) -> None:
         """Of watchers there are sums; their processes are not told unless that is asked for."""

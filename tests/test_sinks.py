@@ -34,6 +34,7 @@ class Source:
     room: int = 65536
     tail: bytes = b""
     resumed: int = 0
+    lost: bytes = b""
 
     def told(self, block: bytes) -> None:
         """Keep them."""
@@ -41,6 +42,10 @@ class Source:
 
     def passed(self, look: Any) -> None:
         """Nobody follows."""
+
+    def dropped(self, block: bytes, why: str) -> None:
+        """Keep it."""
+        self.lost += block
 
     def fileno(self) -> int:
         """The reading end."""
@@ -283,7 +288,7 @@ class ConsoleTests(SinkTestCase):
         self.say(sink, b"one\n")
         self.say(sink, b"two\n")
         self.assertTrue(sink.gate.ready)
-        self.assertEqual(len(self.events), 1)
+        self.assertEqual((len(self.events), self.source.lost), (1, b"one\ntwo\n"))
         self.assertEqual(self.reactor.writers, set())
 
     def test_lastChance(self) -> None:

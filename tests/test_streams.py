@@ -321,7 +321,7 @@ class PolicyTests(KindTestCase):
                 await deferLater(self.reactor, 0)
         os.close(child)
         await self.ended()
-        self.assertEqual(self.outputs.streams.dropped("web"), written)
+        self.assertEqual(self.outputs.streams.drops.total("web"), written)
         self.assertIn("dropped", told[1]["log_format"])
         self.folder.with_suffix(".away").rename(self.folder)
 
@@ -343,4 +343,4 @@ class PolicyTests(KindTestCase):
         await self.ended()
         kept = self.path.read_bytes().replace(b">", b"").split()
         self.assertLess(set(kept), set(lines))
-        self.assertEqual(len(kept) * 6 + self.outputs.streams.dropped("web"), 240_000)
+        self.assertEqual(len(kept) * 6 + self.outputs.streams.drops.total("web"), 240_000)

@@ -115,9 +115,16 @@ def _watcher(watcher: Json, paint: Paint, changed: Json | None = None) -> list[s
         notes.insert(0, f"waits for {safe(watcher['waits'])}")
     if watcher.get("asleep"):
         notes.append("starts at the next connection")
+    notes += dropped(watcher.get("dropped", {}))
     if watcher.get("restarts"):
         notes.append(_restarts(watcher["restarts"], watcher.get("last")))
     return [safe(watcher["name"]), state, "; ".join(notes)]
+
+
+def dropped(counts: Json) -> list[str]:
+    """How much output was dropped: C{stdout: 1200 bytes in 12 lines dropped}."""
+    return [f"{stream}: {count['bytes']} bytes in {count['lines']} lines dropped"
+            for stream, count in counts.items() if count["bytes"]]
 
 
 def problem(watcher: Json) -> str:

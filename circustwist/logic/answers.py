@@ -37,6 +37,7 @@ class About:
     @ivar socket: what is known of a socket now, by its name; see
         C{ISockets.describe}.
     @ivar tail: so many of the last lines of some outputs; see C{IOutputs.tail}.
+    @ivar dropped: how much output was dropped: C{bytes} and C{lines} by watcher and C{stdout} or C{stderr}.
     """
 
     pid: int
@@ -44,6 +45,7 @@ class About:
     since: float
     socket: Callable[[str], Mapping[str, Any]]
     tail: Callable[[Selection, int], Sequence[Line]] = lambda wanted, most: ()
+    dropped: Callable[[], Mapping[str, Mapping[str, Mapping[str, int]]]] = dict
 
 
 def statuses(arbiter: Arbiter) -> dict[str, str]:
@@ -53,11 +55,13 @@ def statuses(arbiter: Arbiter) -> dict[str, str]:
 
 def overview(arbiter: Arbiter, about: About, now: float, role: str = "") -> dict[str, Any]:
     """Everything that a status page shows to somebody of that role."""
+    dropped = about.dropped()
     return {
         "name": arbiter.stack.name, "pid": about.pid, "uptime": round(now - about.since, 3), "version": about.version,
         "path": arbiter.stack.path, "quitting": arbiter.quitting is not None,
         "watchers": [
-            {**watcherDetail(watcher, now, role), "waits": ", ".join(map(str, arbiter.waits(watcher)))}
+            {**watcherDetail(watcher, now, role), "waits": ", ".join(map(str, arbiter.waits(watcher))),
+             "dropped": dropped.get(watcher.name, {})}
             for watcher in inFile(arbiter)],
         "sockets": sockets(arbiter.stack, about), "tuned": told(arbiter.tuning.every, now),
     }

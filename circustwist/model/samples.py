@@ -193,6 +193,7 @@ class Sample:
     @ivar supervisor: the supervisor's own process, without what its workers used.
     @ivar lag: seconds by which the supervisor was late to take it: how long
         others have to wait for it.
+    @ivar dropped: how much output was dropped: C{bytes} and C{lines} by watcher and C{stdout} or C{stderr}.
     """
 
     time: float
@@ -201,6 +202,7 @@ class Sample:
     lag: float
     watchers: tuple[WatcherSample, ...] = ()
     sockets: tuple[SocketSample, ...] = ()
+    dropped: Mapping[str, Mapping[str, Mapping[str, int]]] = attrs.field(factory=dict, hash=False)
 
     def watcher(self, name: str) -> WatcherSample | None:
         """A watcher by its name, in any case."""
@@ -213,4 +215,5 @@ class Sample:
             "supervisor": {**self.supervisor.json(), "lag": round(self.lag, 4)},
             "watchers": [watcher.json() for watcher in self.watchers],
             "sockets": [socket.json() for socket in self.sockets],
+            "dropped": {watcher: dict(outputs) for watcher, outputs in self.dropped.items()},
         }

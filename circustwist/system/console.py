@@ -57,6 +57,11 @@ class Console:
         self._buffer = bytearray()
 
     @property
+    def gone(self) -> bool:
+        """Whether nobody reads any more."""
+        return self._fd < 0
+
+    @property
     def pending(self) -> bytes:
         """What was not written yet."""
         return bytes(self._buffer)
@@ -101,7 +106,9 @@ class Console:
 
     def _lost(self, why: str) -> None:
         if self._fd >= 0:
-            self.log.warn("standard output {why}: what workers write to it is dropped from now on", why=why)
+            self.log.warn(
+                "standard output {why}: {count} bytes that waited, and what workers write to it from now on, "
+                "are dropped", why=why, count=len(self._buffer))
             self._release()
 
     def _release(self) -> None:

@@ -4,55 +4,8 @@ Output that is dropped, and counted, because its stream says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import attrs
-from twisted.logger import Logger
-
+from .drops import Drops
 from .sinks import ISink, ISource
-from .stores import TELL_EVERY
-
-
-@attrs.define
-class Drops:
-    """
-    How much of one output was dropped.
-
-    @ivar title: whose it is, for the log.
-    @ivar seconds: the time, in seconds.
-    @ivar total: bytes.
-    """
-
-    log = Logger()
-
-    title: str
-    seconds: Callable[[], float]
-    total: int = 0
-    _untold: int = 0
-    _told: float = float("-inf")
-
-    def add(self, count: int, why: str) -> None:
-        """So many bytes more; said at once, then every L{TELL_EVERY} seconds."""
-        self.total += count
-        self._untold += count
-        if self._untold and self.seconds() - self._told >= TELL_EVERY:
-            self._tell(f"because {why}")
-
-    def over(self) -> None:
-        """Output is taken again."""
-        if self._untold and self.seconds() - self._told >= TELL_EVERY:
-            self._tell("; it is taken again")
-
-    def close(self) -> None:
-        """Nothing comes any more: say what was not said yet."""
-        if self._untold:
-            self._tell("until its end")
-
-    def _tell(self, state: str) -> None:
-        self.log.warn(
-            "{title}: {count} bytes of output were dropped {state} ({total} so far)",
-            title=self.title, count=self._untold, state=state, total=self.total)
-        self._untold, self._told = 0, self.seconds()
 
 
 class Limited(ISink):
@@ -75,7 +28,7 @@ class Limited(ISink):
         self.dropped = dropped
         self._rate = rate
         self._left = rate
-        self._at = dropped.seconds()
+        self._at = dropped.clock.seconds()
 
     def pull(self, source: ISource) -> int:
         if not self.gate.ready:
@@ -94,18 +47,18 @@ class Limited(ISink):
         return count
 
     def _thrown(self, source: ISource, why: str) -> int:
-        count, lost = self.sink.discard(source)
-        self.dropped.add(lost, why)
+        count, thrown = self.sink.discard(source)
+        self.dropped.add(thrown, why)
         return count
 
     def _allowed(self) -> bool:
         """Whether anything is left of what may come within a second."""
-        now = self.dropped.seconds()
+        now = self.dropped.clock.seconds()
         self._left = min(self._rate, self._left + (now - self._at) * self._rate)
         self._at = now
         return self._left > 0
 
-    def discard(self, source: ISource) -> tuple[int, int]:
+    def discard(self, source: ISource) -> tuple[int, bytes]:
         return self.sink.discard(source)
 
     def finish(self, source: ISource) -> None:

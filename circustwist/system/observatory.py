@@ -8,7 +8,7 @@ is forgotten a while after the last one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TypeAlias
 
 import attrs
@@ -84,15 +84,19 @@ class Observatory:
     _log = Logger(namespace="circustwist.numbers")
 
     def __init__(
-        self, clock: IReactorTime, running: Callable[[], Running], sockets: Callable[[float], tuple[SocketSample, ...]]
+        self, clock: IReactorTime, running: Callable[[], Running],
+        sockets: Callable[[float], tuple[SocketSample, ...]],
+        dropped: Callable[[], Mapping[str, Mapping[str, Mapping[str, int]]]] = dict,
     ) -> None:
         """
         @param running: the processes of each watcher.
         @param sockets: the sockets, given the seconds since they were asked for last.
+        @param dropped: see L{Sample}.
         """
         self._clock = clock
         self._running = running
         self._sockets = sockets
+        self._dropped = dropped
         self._sampling = Sampling()
         self._observers: list[_Observer] = []
         self._call: IDelayedCall | None = None
@@ -191,7 +195,8 @@ class Observatory:
     def _finish(self, round: _Round, watchers: tuple[WatcherSample, ...]) -> None:
         period = round.began - self._last if self._last else 0.0
         sample = Sample(
-            time.time(), period, self._sampling.supervisor(round.began), round.late, watchers, self._sockets(period))
+            time.time(), period, self._sampling.supervisor(round.began), round.late, watchers, self._sockets(period),
+            self._dropped())
         self._round, self._last = None, round.began
         for observer in [observer for observer in self._observers if observer.due <= round.began + SHORTEST / 2]:
             if observer.period:

@@ -134,6 +134,10 @@ class Pipe:
         """The worker has written these lines."""
         self._outputs.told(self, block)
 
+    def dropped(self, block: bytes, why: str) -> None:
+        """This was dropped on its way."""
+        self._outputs.streams.drops.of(self.names.watcher, self.output).add(block, why)
+
     def passed(self, look: Callable[[], bytes]) -> None:
         """The worker has written something that nobody sees but those who follow it."""
         if self._outputs.tails.followed(self.names.watcher):
@@ -308,12 +312,13 @@ class Outputs:
 
     def handover(self) -> Mapping[str, Any]:
         pending = {path: data.hex() for path, data in self.streams.pending().items()}
-        return {"pending": pending, "lines": self.tails.handover()}
+        return {"pending": pending, "lines": self.tails.handover(), "drops": self.streams.drops.handover()}
 
     def restore(self, left: Mapping[str, Any]) -> None:
         for path, data in left.get("pending", {}).items():
             self.streams.restore(path, bytes.fromhex(data))
         self.tails.restore(left.get("lines", ()))
+        self.streams.drops.restore(left.get("drops", ()))
 
     def ends(self) -> tuple[End, ...]:
         """Every pipe as it is, for another image of this program."""

@@ -15,13 +15,12 @@ from importlib import import_module
 from typing import Any
 
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
-from twisted.logger import Logger
 
 from ..model.line import OUTPUTS
 from .console import LAST_CHANCE
-from .files import CHUNK
+from .drops import Drops
 from .sinks import ISink, ISource
-from .stores import TELL_EVERY, Gate
+from .stores import Gate
 
 ROOM = 65536
 """Bytes that may wait for it before reading pauses."""
@@ -63,24 +62,23 @@ class Own(ISink):
     @ivar made: the queue, or what makes the stream.
     """
 
-    _log = Logger()
-
     def __init__(
-        self, reactor: IReactorFromThreads, clock: IReactorTime, title: str, make: Callable[[], Any] | Queue
+        self, reactor: IReactorFromThreads, clock: IReactorTime, title: str, make: Callable[[], Any] | Queue,
+        dropped: Drops,
     ) -> None:
         """
         @param title: its name, for the log.
         @param make: makes the stream; called in its thread.
+        @param dropped: counts what it fails to take.
         """
         self.gate = Gate(clock, title)
         self._reactor = reactor
-        self._clock = clock
         self._title = title
         self.made = make
         self._queue: queue.SimpleQueue[Mapping[str, Any] | None] = queue.SimpleQueue()
         self._waiting = 0
         self._thread: threading.Thread | None = None
-        self._told = float("-inf")
+        self._dropped = dropped
 
     def pull(self, source: ISource) -> int:
         data = os.read(source.fileno(), ROOM - self._waiting)
@@ -94,9 +92,9 @@ class Own(ISink):
                 self.gate.shut()
         return len(data)
 
-    def discard(self, source: ISource) -> tuple[int, int]:
-        count = len(os.read(source.fileno(), CHUNK))
-        return count, count
+    def discard(self, source: ISource) -> tuple[int, bytes]:
+        data = os.read(source.fileno(), source.room)
+        return len(data), data
 
     def finish(self, source: ISource) -> None:
         pass
@@ -111,7 +109,7 @@ class Own(ISink):
                     getattr(stream, "open", _nothing)()
                 stream(item)
             except Exception as error:
-                self._reactor.callFromThread(self._failed, error, len(item["data"]))
+                self._reactor.callFromThread(self._failed, error, item["data"])
             self._reactor.callFromThread(self._done, len(item["data"]))
         getattr(stream, "close", _nothing)()
 
@@ -120,13 +118,8 @@ class Own(ISink):
         if self._waiting < ROOM:
             self.gate.open()
 
-    def _failed(self, error: Exception, count: int) -> None:
-        now = self._clock.seconds()
-        if now - self._told >= TELL_EVERY:
-            self._told = now
-            self._log.error(
-                "{title}: {kind}: {error}; {count} bytes of output are lost", title=self._title,
-                kind=type(error).__name__, error=error, count=count)
+    def _failed(self, error: Exception, data: bytes) -> None:
+        self._dropped.add(data, f"{self._title} failed: {type(error).__name__}: {error}")
 
     def flush(self) -> None:
         deadline = time.monotonic() + LAST_CHANCE

@@ -24,6 +24,7 @@ from .console import Console
 from .files import CHUNK
 from .stores import FileStore, Gate, Store
 
+GONE = "nobody reads the standard output"
 _WORKERS = Logger(namespace="circustwist.worker")
 
 
@@ -54,6 +55,9 @@ class ISource(Protocol):
         @param look: looks at it.
         """
 
+    def dropped(self, block: bytes, why: str) -> None:
+        """This was dropped on its way."""
+
     def fileno(self) -> int:
         """The descriptor to read from."""
 
@@ -82,12 +86,12 @@ class ISink(Protocol):
         @raise BlockingIOError: if there is nothing, or nothing could be taken.
         """
 
-    def discard(self, source: ISource) -> tuple[int, int]:
+    def discard(self, source: ISource) -> tuple[int, bytes]:
         """
         Read as much and throw it away, but never half of a line.
 
         @return: how many bytes were read, 0 when nobody can write to the pipe
-            any more; and how many were thrown away.
+            any more; and what was thrown away.
         @raise BlockingIOError: if there is nothing.
         """
 
@@ -117,9 +121,9 @@ class Raw(ISink):
         source.passed(lambda: self.store.file.last(count))
         return count
 
-    def discard(self, source: ISource) -> tuple[int, int]:
-        count = len(os.read(source.fileno(), source.room))
-        return count, count
+    def discard(self, source: ISource) -> tuple[int, bytes]:
+        data = os.read(source.fileno(), source.room)
+        return len(data), data
 
     def finish(self, source: ISource) -> None:
         pass
@@ -147,11 +151,11 @@ class Lined(ISink):
         block, source.rest = lines.cut(source.rest, data, self.longest)
         return data, block
 
-    def discard(self, source: ISource) -> tuple[int, int]:
+    def discard(self, source: ISource) -> tuple[int, bytes]:
         data, block = self._read(source)
         if block:
             source.told(block)
-        return len(data), len(block)
+        return len(data), block
 
     def finish(self, source: ISource) -> None:
         if source.rest:
@@ -183,6 +187,9 @@ class Written(Lined):
         self._terminal = terminal
 
     def put(self, source: ISource, block: bytes) -> None:
+        if self.store.gone:
+            source.dropped(block, GONE)
+            return
         if self._terminal:
             block = "".join([shown(line) + "\n" for line in lines.split(block)]).encode()
         prefix = self._prefix(source) if self._prefix is not None else b""
@@ -205,6 +212,9 @@ class Objects(Lined):
         self._wall = wall
 
     def put(self, source: ISource, block: bytes) -> None:
+        if self.store.gone:
+            source.dropped(block, GONE)
+            return
         names = source.names
         head = (
             f'{{"time":{self._wall():.6f},"watcher":{encode_basestring(names.watcher)},"wid":{names.wid},'

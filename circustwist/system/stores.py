@@ -123,7 +123,10 @@ class Store:
     What is written at once: a file.
 
     @ivar gate: whether it takes more.
+    @ivar gone: whether it will never take anything any more.
     """
+
+    gone = False
 
     def __init__(self, gate: Gate, file: IWritable) -> None:
         self.gate = gate

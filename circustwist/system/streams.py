@@ -23,8 +23,9 @@ from ..model.streams import FACILITIES, LEVELS, OUTPUTS, Common, Stream, configu
 from . import own
 from .console import Standard, standard
 from .datagrams import JOURNAL, Entries, Journal, Mailbox, Messages
+from .drops import Ledger
 from .files import LogFile, realPath, reason
-from .limited import Drops, Limited
+from .limited import Limited
 from .prefix import NAMED, STAMP, Prefix
 from .rotation import Identity, Keeping, Timed
 from .sinks import ISink, Lined, Logged, Objects, Raw, Written
@@ -41,6 +42,7 @@ class Streams:
     """
     The sinks of every watcher.
 
+    @ivar drops: how much was dropped.
     @ivar patient: whether a file that cannot be opened is tried again, for
         workers that write to it already, and not refused.
     """
@@ -62,7 +64,7 @@ class Streams:
         self._default: ISink | None = None
         self._sinks: dict[_Key, ISink] = {}
         self._files: dict[str, FileStore] = {}
-        self._drops: dict[_Key, Drops] = {}
+        self.drops = Ledger(clock)
         self._tending: set[str] = set()
 
     def open(self, watcher: Watcher, heard: bool) -> None:
@@ -106,8 +108,7 @@ class Streams:
         drops = options.on_full == "drop"
         if not drops and not options.rate_limit:
             return sink
-        dropped = self._drops.setdefault(key, Drops(f"{key[0]} {OUTPUTS[key[1] - 1][:6]}", self._clock.seconds))
-        return Limited(sink, drops, options.rate_limit, dropped)
+        return Limited(sink, drops, options.rate_limit, self.drops.of(*key))
 
     # Kinds
 
@@ -145,12 +146,13 @@ class Streams:
         return Entries(Journal(self._reactor, self._clock, JOURNAL), LEVELS.index(options.level), options.ident)
 
     def _queue(self, key: _Key, stream: Stream, options: Any, heard: bool) -> ISink:
-        return own.Own(self._reactor, self._clock, f"queue of {key[0]}", own.Queue())
+        return own.Own(self._reactor, self._clock, f"queue of {key[0]}", own.Queue(), self.drops.of(*key))
 
     def _own(self, key: _Key, stream: Stream, options: Any, heard: bool) -> ISink:
         known = {"on_full", "rate_limit"}
         settings = {name: text for name, text in stream.settings.items() if name not in known}
-        return own.Own(self._reactor, self._clock, stream.kind, partial(own.found(stream.kind), **settings))
+        make = partial(own.found(stream.kind), **settings)
+        return own.Own(self._reactor, self._clock, stream.kind, make, self.drops.of(*key))
 
     def _output(self) -> Standard:
         if self._standard is None:
@@ -217,10 +219,6 @@ class Streams:
         sink: Any = self._sinks[watcher, fd]
         return sink.made.queue
 
-    def dropped(self, watcher: str) -> int:
-        """How many bytes of a watcher's output were dropped as its streams say."""
-        return sum(drops.total for (name, _), drops in self._drops.items() if name == watcher)
-
     def raw(self) -> Iterator[tuple[str, int, str]]:
         """Every output whose lines nobody sees on their way: its watcher, its number, and the path of its file."""
         for (watcher, fd), sink in self._sinks.items():
@@ -264,7 +262,7 @@ class Streams:
         """There is no such watcher any more."""
         for fd in (1, 2):
             self._sinks.pop((watcher, fd), None)
-            self._drops.pop((watcher, fd), None)
+        self.drops.forget(watcher)
 
     def retry(self) -> None:
         """Try at once whether what could not be written can be now."""
@@ -303,6 +301,7 @@ class Streams:
         if self._standard is not None and self._standard.store is not None:
             self._standard.store.close()
         self._standard = self._default = None
+        self.drops.close()
 
 
 def _nothing() -> None:

@@ -82,7 +82,7 @@ def exposition(sample: Sample, processes: bool = False) -> bytes:
 
     @param processes: whether to tell of every process, and not only of their watchers.
     """
-    families = [*_supervisor(sample), *_watchers(sample), *_sockets(sample.sockets)]
+    families = [*_supervisor(sample), *_watchers(sample), *_dropped(sample), *_sockets(sample.sockets)]
     families += _workers(sample) if processes else []
     text = "\n".join(line for family in families for line in family.lines()) + "\n"
     return text.encode("utf-8", "backslashreplace")
@@ -120,6 +120,16 @@ def _watchers(sample: Sample) -> list[Family]:
             values: list[tuple[Labels, Value]] = [(labels, one.total(of)) for labels, one in names]
             found.append(Family(f"circustwist_watcher_{name}", kind, f"{help[:-1]}, of all processes.", values))
     return found
+
+
+def _dropped(sample: Sample) -> list[Family]:
+    every = [({"watcher": watcher, "stream": stream}, counts)
+             for watcher, outputs in sample.dropped.items() for stream, counts in outputs.items()]
+    return [
+        Family(f"circustwist_watcher_dropped_{unit}_total", "counter",
+               f"{unit.capitalize()} of output that were dropped.",
+               [(labels, counts[unit]) for labels, counts in every])
+        for unit in ("bytes", "lines")]
 
 
 def _workers(sample: Sample) -> list[Family]:
