@@ -38,7 +38,9 @@ setup(
         "test": [
             "hypothesis>=6.100", "circus>=0.19,<0.20", "chaussette>=1.3", "gunicorn>=25", "uvicorn>=0.30",
             "setuptools>=77", "pytest>=8", "prometheus-client>=0.20", "textual>=1",
+            "pyopenssl>=24.3", "service-identity>=24.1",
         ],
+        "tls": ["pyopenssl>=24.3", "service-identity>=24.1"],
         "top": ["textual>=1"],
         "webstack": [
             "django>=5", "flask>=3", "fastapi>=0.110", "chaussette>=1.3", "gunicorn>=25", "uvicorn>=0.30",

@@ -23,6 +23,7 @@ from .system.steering import LocalSteering
 
 if TYPE_CHECKING:
     from .control.zmq import Endpoints
+    from .secure import SecureDoor
     from .webface import WebFace
 
 
@@ -48,7 +49,7 @@ class Faces:
         self.steering = steering
         self._stack = stack
         self._control: Door | None = None
-        self._circus: Endpoints | None = None
+        self._others: list[Endpoints | SecureDoor] = []
         self._web: WebFace | None = None
         self._served: tuple[object, ...] = ()
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -77,8 +78,24 @@ class Faces:
         self._unsubscribe = self.steering.subscribe(self._happened)
         self._unoffer = self.steering.offer("clients", self._clients)
         globalLogPublisher.addObserver(self._remember)
-        self._circus = endpoints.open(self._reactor, self._stack, self.steering)
+        circus = endpoints.open(self._reactor, self._stack, self.steering)
+        self._others += [circus] if circus is not None else []
+        if self._stack().settings.control_tls:
+            self._openSecure()
         self._serve()
+
+    def _openSecure(self) -> None:
+        """Let people in by TLS."""
+        try:
+            from .secure import SecureDoor, Visitors, holder
+        except ImportError:
+            self._log.error("[circus] control_tls: pyOpenSSL is not installed; pip install 'circustwist[tls]'")
+            return
+        factory = Visitors(
+            self.steering, holder(lambda: self._stack().users), lambda: min(MOST_CONNECTIONS, reserve.files() // 8))
+        door = SecureDoor(self._reactor, self._stack().settings, factory)
+        self._others.append(door)
+        door.open()
 
     def _serve(self) -> None:
         """Serve the console as the configuration says."""
@@ -127,9 +144,8 @@ class Faces:
         if self._control is not None:
             self._control.close()
             self._control = None
-        if self._circus is not None:
-            self._circus.close()
-            self._circus = None
+        while self._others:
+            self._others.pop().close()
         if self._web is not None:
             self._web.close()
             self._web = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import attrs
 import click
 
-from ..control.blocking import VARIABLE, Control
+from ..control.blocking import TLS, VARIABLE, Control
 from ..model.commands import Command
 from ..model.naming import abstractControl, controlPath, runtimeDirs, stackName
 from . import host, show
@@ -121,7 +121,7 @@ def control(stack: str, config: str, environ: Mapping[str, str]) -> str:
     @return: its path, or C{@name} of an abstract one.
     @raise NoSupervisor: if none is meant, or more than one.
     """
-    if stack.startswith("@"):
+    if stack.startswith(("@", TLS)):
         return stack
     if "/" in stack:
         return _atPath(stack, environ)

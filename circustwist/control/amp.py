@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IHandshakeListener
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.protocols import amp
@@ -152,7 +152,7 @@ def argumentsIn(command: Command, box: Mapping[bytes, bytes]) -> dict[str, Any]:
     return complete(command, given)
 
 
-@implementer(amp.IBoxReceiver)
+@implementer(amp.IBoxReceiver, IHandshakeListener)
 class Server(amp.BinaryBoxProtocol):
     """
     One connection.
@@ -181,6 +181,10 @@ class Server(amp.BinaryBoxProtocol):
         """The connection stands."""
         self.who = self._identify(self.transport)
         self.transport.registerProducer(self, True)
+
+    def handshakeCompleted(self) -> None:
+        """The peer of a TLS connection has shown its certificate."""
+        self.who = self._identify(self.transport)
 
     def stopReceivingBoxes(self, reason: Failure) -> None:
         """The connection is gone."""

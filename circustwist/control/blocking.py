@@ -24,6 +24,10 @@ from typing import Any
 from .boxes import Box, BoxError, Parser, encode, gather
 
 VARIABLE = "CIRCUSTWIST_CONTROL"
+TLS = "tls://"
+CERTIFICATES = "CIRCUSTWIST_TLS"
+"""Names the folder with C{client.pem}, C{client.key} and C{authority.pem}, for TLS."""
+
 KEPT_EVENTS = 10_000
 """So many events are kept between two looks at them; the oldest go first."""
 
@@ -58,7 +62,8 @@ class Control:
     def __init__(self, where: str | None = None, timeout: float | None = 5.0) -> None:
         """
         @param where: path of the control socket, or C{@name} of an abstract
-            one; without it, C{CIRCUSTWIST_CONTROL} of the environment.
+            one, or C{tls://HOST:PORT}; without it, C{CIRCUSTWIST_CONTROL} of
+            the environment.
         """
         self.timeout = timeout
         self.listener: Callable[[dict[str, Any]], object] | None = None
@@ -66,8 +71,11 @@ class Control:
         self._answers: dict[bytes, Box] = {}
         self._tag = 0
         self._parser = Parser()
-        self._socket = socket.socket(socket.AF_UNIX)
         self.where = where = os.environ[VARIABLE] if where is None else where
+        if where.startswith(TLS):
+            self._socket = _secured(where.removeprefix(TLS), timeout)
+            return
+        self._socket = socket.socket(socket.AF_UNIX)
         try:
             if timeout is not None:
                 # A socket of Python with a timeout never waits for its turn at a UNIX socket; connect(2).
@@ -195,6 +203,25 @@ class Control:
     def _tell(self) -> None:
         while self.listener and self._kept:
             self.listener(self._kept.popleft())
+
+
+def _secured(where: str, timeout: float | None) -> socket.socket:
+    """A connection by TLS, with the certificates in the folder that the environment names."""
+    import ssl
+
+    folder = os.environ.get(CERTIFICATES)
+    host, _, port = where.rpartition(":")
+    if not folder or not port.isdecimal():
+        raise OSError(f"tls://HOST:PORT takes a folder in {CERTIFICATES}: client.pem, client.key and authority.pem")
+    context = ssl.create_default_context(cafile=os.path.join(folder, "authority.pem"))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(os.path.join(folder, "client.pem"), os.path.join(folder, "client.key"))
+    plain = socket.create_connection((host.strip("[]"), int(port)), timeout)
+    try:
+        return context.wrap_socket(plain, server_hostname=host.strip("[]"))
+    except BaseException:
+        plain.close()
+        raise
 
 
 def _coded(value: Any) -> bytes:

@@ -58,7 +58,24 @@ def _far(endpoint: str) -> bool:
     return endpoint.startswith("tcp://") and not near
 
 
-SETTINGS: tuple[Rule, ...] = tuple(_endpoints())
+_TLS = ("control_tls_certificate", "control_tls_key", "control_tls_clients")
+
+
+def _secured() -> Iterable[Rule]:
+    for name in _TLS:
+        yield (name, partial(_untold, name), "is missing; control_tls needs it: a file in PEM")
+        yield (name, partial(_useless, name), "is of no use without control_tls; e.g. control_tls = 0.0.0.0:7000")
+
+
+def _untold(name: str, settings: Any) -> bool:
+    return bool(settings.control_tls) and not getattr(settings, name)
+
+
+def _useless(name: str, settings: Any) -> bool:
+    return bool(getattr(settings, name)) and not settings.control_tls
+
+
+SETTINGS: tuple[Rule, ...] = (*_endpoints(), *_secured())
 
 
 USER: tuple[Rule, ...] = (

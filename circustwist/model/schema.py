@@ -83,6 +83,7 @@ KINDS: Mapping[Any, Json] = {
     values.dependencies: _text(),
     values.probe: _text(_PROBE),
     values.live: _text(_PROBE),
+    values.address: _text("(.+:[0-9]{1,5})?"),
     values.endpoint: _text("((tcp://.+:([0-9]{1,5}|[*]))|(ipc://[/@].*))?"),
     values.multicast: _text("(udp://[0-9.]+:[0-9]{1,5})?"),
     keys.curveKey: _text(r"([!-~]{40}|[0-9A-Fa-f]{64})"),

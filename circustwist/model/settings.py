@@ -44,6 +44,17 @@ class Settings:
     control_group: str = _option(
         values.text, "", "Group whose members may reach the control socket as operators.",
         live="restart", example="ops")
+    control_tls: str = _option(
+        values.address, "", "Where people on other hosts give commands over TLS; who they are is said by the cert of "
+        "a [user:NAME] section.", live="restart", example="0.0.0.0:7000")
+    control_tls_certificate: str = _option(
+        values.text, "", "File with the certificate of the stack, and with those between it and its authority; PEM.",
+        live="restart", example="/etc/shop/tls.pem")
+    control_tls_key: str = _option(
+        values.text, "", "File with the key of that certificate; PEM.", live="restart", example="/etc/shop/tls.key")
+    control_tls_clients: str = _option(
+        values.text, "", "File with the authorities whose certificates clients may have; PEM.", live="restart",
+        example="/etc/shop/clients.pem")
     endpoint: str = _option(
         values.endpoint, "", "Where Circus's own clients reach the stack, over ZeroMQ; without it they cannot.",
         live="restart", example="tcp://127.0.0.1:5555")

@@ -291,6 +291,15 @@ def endpoint(value: str) -> str:
     return found
 
 
+def address(value: str) -> str:
+    """An address to listen at: C{HOST:PORT}; nothing stays nothing."""
+    found = value.strip()
+    if found and (_ENDPOINT.match(found) is None or not found.rpartition(":")[2].isdecimal()
+                  or int(found.rpartition(":")[2]) > 65535):
+        raise ValueError("is no address; e.g. 0.0.0.0:7000, [::1]:7000 or *:7000")
+    return found
+
+
 def multicast(value: str) -> str:
     """An address to be discovered at: C{udp://GROUP:PORT}; nothing stays nothing."""
     found = value.strip()
