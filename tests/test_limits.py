@@ -32,6 +32,15 @@ class LimitTests(SynchronousTestCase):
         memory = web(max_memory=100, max_memory_kill=200)
         self.assertEqual(memory.others, [Measure(memory.names[1], 100)])
 
+    def test_told(self) -> None:
+        """The status tells the limits that are set, and no others."""
+        memory = web(max_age=60.0, cpu_max=1.5, rlimits={"nofile": 4096, "core": None})
+        (told,) = memory.ask("status", detail=True)["stack"]["watchers"]
+        self.assertEqual(told["limits"], {
+            "max_age": 60.0, "cpu_max": 1.5, "rlimit_nofile": 4096, "rlimit_core": "infinity"})
+        (told,) = web().ask("status", detail=True)["stack"]["watchers"]
+        self.assertEqual(told["limits"], {})
+
     def test_soft(self) -> None:
         """At the soft limit a successor comes first; what is said again meanwhile changes nothing."""
         memory = web(max_memory=100)

@@ -19,6 +19,7 @@ from ..model.secrets import MASK
 from ..model.stack import Socket, Stack
 from ..model.stack import Watcher as Spec
 from ..model.streams import Stream
+from . import limits
 from .arbiter import Arbiter
 from .past import Death
 from .readiness import handed
@@ -81,7 +82,7 @@ def watcherDetail(watcher: Watcher, now: float, role: str = "") -> dict[str, Any
         "restarts": watcher.past.restarts, "problem": problem,
         **(last(problem) if hears(role) else {}),
         "stopper": watcher.past.stopper, "asleep": watcher.demand.asleep, "generation": watcher.seats.generation,
-        "last": _death(watcher.past.last, now),
+        "last": _death(watcher.past.last, now), "limits": limits.told(watcher.spec),
         "workers": [
             {"id": id, "wid": w.names.wid, "pid": w.pid, "state": w.state, "age": round(now - w.since, 3),
              "generation": w.names.generation, "said": w.said}

@@ -8,14 +8,25 @@ only what is above the hard limit of memory is killed at once.
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..model.effects import NOTHING, Effects, Forget, Measure, Timer, Wake
 from ..model.inputs import Measured, Noticed
+from ..model.stack import Watcher as Spec
 from .worker import Ending, Worker
 
 if TYPE_CHECKING:
     from .watcher import Watcher
+
+
+SET = ("max_age", "max_requests", "max_memory", "max_memory_kill", "memory_max", "cpu_weight", "cpu_max", "pids_max")
+"""Options that are a limit unless they are 0."""
+
+
+def told(spec: Spec) -> dict[str, Any]:
+    """The limits that are set, as JSON; of time in seconds, of memory in bytes."""
+    found: dict[str, Any] = {name: getattr(spec, name) for name in SET if getattr(spec, name)}
+    return found | {f"rlimit_{name}": "infinity" if limit is None else limit for name, limit in spec.rlimits.items()}
 
 
 def begin(watcher: Watcher, worker: Worker) -> Effects:

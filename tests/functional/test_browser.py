@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ min_ready = 0.2
 
 [watcher:job]
 cmd = sleep 600
+rlimit_nofile = 4096
+max_memory = 500MB
 
 [watcher:tree]
 cmd = sh -c "sleep 600 & wait"
@@ -188,6 +191,29 @@ class ViewTests(BrowserTestCase):
         self.browser.shows(pid, "main table")
         self.daemon.call("decr", name="job", waiting=True)
         self.browser.shows("1 of 1", ".wanted")
+
+    def test_killed(self) -> None:
+        """A worker that is killed is seen to end and to come back, on the page as it is."""
+        self.go("watcher/web")
+        before = self.daemon.pids("web")
+        self.browser.shows(str(before[0]), "main table")
+        self.browser.run("window.same = true")
+        os.kill(before[0], signal.SIGKILL)
+        self.browser.shows(f"(pid {before[0]}) killed by SIGKILL", "main .events")
+        self.browser.until(lambda: str(before[0]) not in self.browser.text("main table"))
+        self.daemon.until(lambda: len(self.daemon.pids("web")) == len(before))
+        for pid in self.daemon.pids("web"):
+            self.browser.shows(str(pid), "main table")
+        self.assertTrue(self.browser.run("return window.same"))
+
+    def test_limits(self) -> None:
+        """The limits that are set, as people read them; none where there are none."""
+        self.go("watcher/job")
+        self.browser.shows("4\u202f096", "main .facts-list")
+        self.assertIn("500 MB", self.browser.text("main .facts-list"))
+        self.go("watcher/tree")
+        self.browser.shows("tree", "main h1")
+        self.assertEqual(self.browser.text("main .facts-list"), "")
 
     def test_children(self) -> None:
         """The processes that a worker has started."""

@@ -22,7 +22,8 @@ export class Daemon {
     this.warnings = h('ul.plan');
     this.clients = h('tbody');
     this.known = h('section', { hidden: true }, h('h2', {}, 'Connected'),
-      h('table.data', {}, h('caption.hidden', {}, 'Connected clients'), h('thead', {}, h('tr', {}, ['Who', 'Role', 'By', 'Since'].map((title) => h('th', { scope: 'col' }, title)))), this.clients),
+      h('div.table', { tabindex: '0', role: 'group', 'aria-label': 'Connected clients' }, h('table.data', {}, h('caption.hidden', {}, 'Connected clients'),
+        h('thead', {}, h('tr', {}, ['Who', 'Role', 'By', 'Since'].map((title) => h('th', { scope: 'col' }, title)))), this.clients)),
       h('p.muted', {}, 'Of clients at the ZeroMQ endpoints nothing is known.'));
     this.logged = [];
     this.asked = 0;

@@ -14,6 +14,15 @@ import { concerning, Line } from './events.js';
 const KINDS = { ready: 'good', running: 'good', starting: 'busy', stopping: 'busy' };
 const CURVES = 6;
 
+const SIZES = ['max_memory', 'max_memory_kill', 'memory_max', 'rlimit_as', 'rlimit_core', 'rlimit_data', 'rlimit_fsize', 'rlimit_memlock', 'rlimit_rss', 'rlimit_stack', 'rlimit_msgqueue'];
+
+/** A limit as people read it. */
+function limit(name, value) {
+  if (typeof value !== 'number') return String(value);
+  if (SIZES.includes(name)) return bytes(value);
+  return name === 'max_age' ? span(value) : Number.isInteger(value) ? count(value) : String(value);
+}
+
 /** A worker and the processes that it has started. */
 async function children(app, name, wid) {
   try {
@@ -83,6 +92,8 @@ export class Watcher {
         },
       ],
     });
+    this.limits = h('dl.facts-list');
+    this.limited = h('section', { hidden: true }, h('h2', {}, 'Limits of each worker'), this.limits);
     this.wanted = h('output.wanted', { 'aria-label': 'Wanted workers' });
     this.node = h('div.view', {},
       h('header.head', {}, h('div.bar', {}, h('h1', {}, name), this.state,
@@ -92,6 +103,7 @@ export class Watcher {
       this.reloads.node,
       h('section', {}, h('div.bar', {}, h('h2', {}, 'Use'), this.range.node), h('div.pair', {}, this.cpu.node, this.memory.node)),
       h('section', {}, h('div.bar', {}, h('h2', {}, 'Workers'), this.table.savers()), this.table.node),
+      this.limited,
       h('section', {}, h('div.bar', {}, h('h2', {}, 'What has happened'),
         h('span.links', {}, h('a', { href: `#/events?of=${encodeURIComponent(name)}` }, 'All events'), ' ',
           h('a', { href: `#/logs?of=${encodeURIComponent(name)}` }, 'Logs'), ' ', h('a', { href: `#/config?of=${encodeURIComponent(name)}` }, 'Options'))), this.recent));
@@ -124,7 +136,16 @@ export class Watcher {
     this.table.node.classList.toggle('silent', rows.every((row) => !row.said));
     const filter = this.app.filter.toLowerCase();
     this.table.update(rows.filter((row) => `${this.name}/${row.wid} ${row.pid} ${row.state} ${row.said}`.toLowerCase().includes(filter)));
+    this.bounds(Object.entries(watcher.limits));
     this.events();
+  }
+
+  bounds(limits) {
+    const key = JSON.stringify(limits);
+    if (key === this.bound) return;
+    this.bound = key;
+    this.limited.hidden = !limits.length;
+    this.limits.replaceChildren(...limits.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, limit(name, value)))));
   }
 
   charts(watcher, rows) {
