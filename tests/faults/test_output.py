@@ -120,17 +120,21 @@ cmd = sleep 1135
     def test_C36_readOnly(self) -> None:
         daemon, small, _ = self.small(self.FULL)
         eventually(lambda: os.path.exists(f"{small}/log"))
-        words = ["nsenter", "-m", "-t", str(daemon.process.pid), "mount", "-o"]
+        words = ["nsenter", "-m", "-t", str(daemon.process.pid)]
         self.assertNotEqual(os.readlink(f"/proc/{daemon.process.pid}/ns/mnt"), os.readlink("/proc/self/ns/mnt"))
         where = str(daemon.folder / "small")
-        # While a file is open for writing it cannot become read-only: the log is opened again then.
-        subprocess.run([*words, "remount,ro", where], check=False, capture_output=True)
+        # A file that is open for writing keeps its file system writable: a mount that is not covers it, and the log
+        # is opened again.
+        for options in ("--bind", where, where), ("-o", "remount,bind,ro", where):
+            subprocess.run([*words, "mount", *options], check=True, capture_output=True)
         daemon.call("reopenlogs")
+        self.assertIn("/log cannot be written: Read-only file system", daemon.wait("/log cannot"))
+        size = os.path.getsize(f"{small}/log")
         self.responsive(daemon)
         daemon.call("restart", name="other", waiting=True)
-        subprocess.run([*words, "remount,rw", where], check=False, capture_output=True)
-        daemon.call("reopenlogs")
-        size = os.path.getsize(f"{small}/log")
+        self.assertEqual(os.path.getsize(f"{small}/log"), size)
+        subprocess.run([*words, "umount", where], check=True, capture_output=True)
+        daemon.wait("/log is written again")
         eventually(lambda: os.path.getsize(f"{small}/log") > size)
         daemon.stop()
 

@@ -16,7 +16,34 @@ stdout_stream.filename = out
 stdout_stream.prefix = >
 stdout_stream.rate_limit = 1000
 """
-WRITTEN = sum(len(f"{number}\n") for number in range(1, 20001))
+BROKEN = """[circus]
+name = broken-{pid}
+[watcher:raw]
+cmd = sh -c 'seq 1 20000; exec sleep 1000'
+stdout_stream.filename = raw
+[watcher:lined]
+cmd = sh -c 'seq 1 20000; exec sleep 1000'
+stdout_stream.filename = lined
+stdout_stream.prefix = >
+[watcher:drops]
+cmd = sh -c 'seq 1 20000; exec sleep 1000'
+stdout_stream.filename = drops
+stdout_stream.prefix = >
+stdout_stream.on_full = drop
+"""
+FAILING = """
+import errno, os, sys
+
+def failing(real):
+    def call(*args, **kwargs):
+        if sys._getframe(1).f_globals.get("__name__") == "circustwist.system.files" and os.path.exists("broken"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(*args, **kwargs)
+    return call
+
+os.write, os.splice = failing(os.write), failing(os.splice)
+"""
+SEQUENCE = "".join(f"{number}\n" for number in range(1, 20001)).encode()
 
 
 class PolicyCase(StackCase):
@@ -28,6 +55,12 @@ class PolicyCase(StackCase):
         while not true():
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.02)  # what is in a file is no event
+
+    def accounted(self, daemon: Daemon, name: str, file: str) -> bool:
+        """Whether everything that a watcher's worker wrote is in its file, or counted."""
+        kept = (daemon.folder / file).read_bytes().replace(b">", b"")
+        counts = daemon.detail(name)["dropped"]
+        return len(kept) + sum(count["bytes"] for count in counts.values()) == len(SEQUENCE)
 
 
 class DroppedTests(PolicyCase):
@@ -44,7 +77,7 @@ class DroppedTests(PolicyCase):
             told = next(events)["data"]
             self.assertEqual((told["stream"], told["total"]), ("stdout", told["bytes"]))
             self.assertIn("more than 1000 bytes a second", told["state"])
-        self.eventually(lambda: self.accounted(daemon))
+        self.eventually(lambda: self.accounted(daemon, "web", "out"))
         counts = daemon.detail("web")["dropped"]["stdout"]
         shown = f"stdout: {counts['bytes']} bytes in {counts['lines']} lines dropped"
         self.assertIn(shown, daemon.cli("status").stdout)
@@ -52,7 +85,28 @@ class DroppedTests(PolicyCase):
         self.assertEqual(daemon.detail("web")["dropped"], {"stdout": counts})
         self.assertEqual((daemon.stop(), daemon.strays()), (0, []))
 
-    def accounted(self, daemon: Daemon) -> bool:
-        """Whether everything that was written is in the file, or counted."""
-        kept = (daemon.folder / "out").read_bytes().replace(b">", b"")
-        return len(kept) + daemon.detail("web")["dropped"].get("stdout", {}).get("bytes", 0) == WRITTEN
+
+
+class BrokenTests(PolicyCase):
+    """Files on a disk that fails."""
+
+    def test_EIO(self) -> None:
+        """It is told; workers wait, or what they write is dropped and counted; it goes on by itself."""
+        daemon = self.daemon(BROKEN.format(pid=os.getpid()))
+        (daemon.folder / "sitecustomize.py").write_text(FAILING)
+        daemon.env["PYTHONPATH"] = str(daemon.folder)
+        (daemon.folder / "broken").touch()
+        daemon.start()
+        names = ("raw", "lined", "drops")
+        told = {daemon.wait("cannot be written: Input/output error") for _ in names}
+        self.assertEqual(len(told), 3)
+        self.assertEqual([(daemon.folder / name).stat().st_size for name in names], [0, 0, 0])
+        self.assertEqual(len(daemon.pids("raw") + daemon.pids("lined")), 2)
+        (daemon.folder / "broken").unlink()
+        self.eventually(lambda: (daemon.folder / "raw").read_bytes() == SEQUENCE)
+        self.eventually(lambda: (daemon.folder / "lined").read_bytes().replace(b">", b"") == SEQUENCE)
+        self.eventually(lambda: self.accounted(daemon, "drops", "drops"))
+        self.assertGreater(daemon.detail("drops")["dropped"]["stdout"]["bytes"], 0)
+        self.assertEqual((daemon.stop(), daemon.strays()), (0, []))
+        for name in names:
+            self.assertTrue([line for line in daemon.lines if f"/{name} is written again" in line], daemon.lines)
