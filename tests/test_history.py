@@ -68,7 +68,9 @@ class HistoryTests(SynchronousTestCase):
         self.assertEqual((found["step"], found["times"][-2:]), (30.0, [1260.0, 1290.0]))
         self.assertEqual(found["cpu"][-2], sum(range(260, 290)) / 30)
         self.assertEqual(history.recall("socket", "a", 60)["queue"][-1], 3.0)
-        self.assertEqual(history.recall("supervisor", "", 60)["lag"][-1], 0.001)
+        own = history.recall("supervisor", "", 60)
+        self.assertEqual((own["lag"][-1], own["stack_cpu"][-1]), (0.001, 299.0))
+        self.assertEqual((own["stack_memory"][-1], own["stack_rate"][-1]), (1000.0, 1.0))
 
     def test_nothing(self) -> None:
         """Before the first sample, and of what is not there, there is nothing."""

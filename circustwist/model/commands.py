@@ -110,6 +110,8 @@ COMMANDS: tuple[Command, ...] = (
         "step": "seconds between two points", "times": "of the points, in seconds since the epoch",
         "cpu": "percent of a processor, of a watcher or the supervisor", "memory": "bytes, likewise",
         "processes": "how many ran, of a watcher", "lag": "seconds, of the supervisor",
+        "stack_cpu": "of all watchers, with those of the supervisor", "stack_memory": "likewise",
+        "stack_rate": "of all sockets, likewise",
         "rate": "connections a second, of a socket", "open": "connections that stood", "queue": "those that waited",
         "gaps": "from when to when nobody watched, and how many connections came to the socket then"}),
     Command("listsockets", "The sockets of the stack.", answer={

@@ -29,7 +29,7 @@ GAPS = 50
 
 WATCHER = ("cpu", "memory", "processes")
 SOCKET = ("rate", "open", "queue")
-SUPERVISOR = ("cpu", "memory", "lag")
+SUPERVISOR = ("cpu", "memory", "lag", "stack_cpu", "stack_memory", "stack_rate")
 
 Key: TypeAlias = tuple[str, str]
 """What a curve is of, C{watcher}, C{socket} or C{supervisor}, and its name."""
@@ -157,10 +157,13 @@ class History:
 def _point(sample: Sample) -> Point:
     """What is kept of a sample."""
     own = sample.supervisor
-    point: dict[Key, tuple[float, ...]] = {("supervisor", ""): (own.cpu, float(own.memory), sample.lag)}
-    for one in sample.watchers:
-        point["watcher", one.name.lower()] = (
-            one.total(lambda p: p.cpu), one.total(lambda p: p.memory), float(len(one.workers)))
+    used = [(one.total(lambda p: p.cpu), float(one.total(lambda p: p.memory))) for one in sample.watchers]
+    rates = [socket.hits.rate for socket in sample.sockets if socket.hits.rate is not None]
+    point: dict[Key, tuple[float, ...]] = {("supervisor", ""): (
+        own.cpu, float(own.memory), sample.lag, sum(cpu for cpu, _ in used), sum(memory for _, memory in used),
+        sum(rates) if rates else math.nan)}
+    for one, (cpu, memory) in zip(sample.watchers, used, strict=True):
+        point["watcher", one.name.lower()] = (cpu, memory, float(len(one.workers)))
     for socket in sample.sockets:
         point["socket", socket.name] = tuple(
             math.nan if value is None else float(value)

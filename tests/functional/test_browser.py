@@ -67,6 +67,16 @@ EVIL = {EVIL}
 host = 127.0.0.1
 port = 0
 """
+DEAF = """window.EventSource = class extends EventSource {
+  addEventListener(kind, told) {
+    let heard = 0;
+    super.addEventListener(kind, kind === 'sample' ? (event) => { if (!heard++) told(event); } : told);
+  }
+};"""
+PAINTED = """return [...document.querySelectorAll(arguments[0])].some((one) => {
+  const blank = Object.assign(document.createElement('canvas'), { width: one.width, height: one.height });
+  return one.toDataURL() !== blank.toDataURL();
+});"""
 PAGE = """<!DOCTYPE html><title>strange</title><iframe name=hidden></iframe><script>
 const there = 'http://localhost:@PORT@/';
 const stop = '{"command":"stop","arguments":{"name":"job","waiting":true}}';
@@ -180,6 +190,15 @@ class ViewTests(BrowserTestCase):
         self.assertIn("broken is failed", self.browser.text(".says"))
         self.browser.until(lambda: re.search(r"2 of 2\s+\d+\.\d %\s+\d+ MB", " ".join(self.browser.texts(WATCHERS))))
         self.assertIn("127.0.0.1:", self.browser.text("main"))
+
+    def test_curves(self) -> None:
+        """The small curves of a page that has just come begin with what was measured before."""
+        self.browser.until(lambda: len(self.daemon.call("history", range=60)["times"]) > 3)
+        made = self.browser.tell("Page.addScriptToEvaluateOnNewDocument", source=DEAF)
+        self.addCleanup(self.browser.tell, "Page.removeScriptToEvaluateOnNewDocument", **made)
+        self.browser.run("location.reload()")
+        for where in (".stats canvas", f"{WATCHERS} td[data-column=cpu] canvas"):
+            self.browser.until(lambda where=where: self.browser.run(PAINTED, where))
 
     def test_live(self) -> None:
         """What changes elsewhere is shown within a second or so, without a reload of the page."""

@@ -24,9 +24,9 @@ export function recent(store, series) {
 }
 
 /** Fill what this page has not seen of the last two minutes with what others have. */
-export function fill(store, args, keys) {
+export async function fill(store, args, keys) {
   if (!store.roles.history) return;
-  command('history', { ...args, range: KEPT }).then((found) => {
+  await command('history', { ...args, range: KEPT }).then((found) => {
     const end = Math.floor(store.now());
     for (const [column, key, scale = 1] of keys) {
       const ring = store.ring(key) || store.opened(key);

@@ -3,6 +3,7 @@
 import { attr, badge, h, rebadge, text } from './dom.js';
 import { ago, bytes, count, percent, plural, rate, span, whole } from './format.js';
 import { spark } from './chart.js';
+import { fill } from './charting.js';
 import { health } from './store.js';
 import { Table } from './table.js';
 import { Reloads } from './progress.js';
@@ -19,6 +20,9 @@ export function curved(store, key, shown) {
     },
   };
 }
+
+/** So many rows get the past of their curves; more would ask the supervisor too much at once. */
+const PAST = 24;
 
 export class Overview {
   constructor(app) {
@@ -104,6 +108,16 @@ export class Overview {
     return ['good', watchers.length === off && off ? 'Everything is stopped.' : `All is well: ${plural(running, 'worker')} of ${plural(watchers.length - off, 'watcher')} running${rest}.`];
   }
 
+  /** Begin the curves with what others have seen. */
+  async fill() {
+    const { store } = this.app;
+    await fill(store, {}, [['stack_cpu', 'all:cpu'], ['stack_memory', 'all:memory'], ['stack_rate', 'all:rate']]);
+    for (const { name } of this.table.rows.slice(0, PAST)) {
+      await fill(store, { name }, [['cpu', `w:${name}:cpu`], ['memory', `w:${name}:memory`]]);
+    }
+    for (const { name } of this.sockets.rows.slice(0, PAST)) await fill(store, { socket: name }, [['rate', `s:${name}:rate`]]);
+  }
+
   draw() {
     const { store } = this.app;
     const filter = this.app.filter.toLowerCase();
@@ -125,5 +139,9 @@ export class Overview {
     this.table.update(watchers.filter((one) => one.name.toLowerCase().includes(filter)));
     this.sockets.update([...store.sockets.values()].filter((one) => one.name.toLowerCase().includes(filter)));
     this.socketPart.hidden = !store.sockets.size;
+    if (!this.filled) {
+      this.filled = true;
+      this.fill();
+    }
   }
 }
