@@ -176,8 +176,15 @@ class Announcer:
 
     def _reap(self, event: Event) -> None:
         if not event.planned:
-            self._log.warn("{worker} (pid {pid}) {reason} after {age:.1f} s", worker=event.worker, pid=event.pid,
-                           reason=event.data["reason"], age=event.data["age"])
+            tell = self._log.warn if self._isLoss(event) else self._log.info
+            tell("{worker} (pid {pid}) {reason} after {age:.1f} s", worker=event.worker, pid=event.pid,
+                 reason=event.data["reason"], age=event.data["age"])
+
+    def _isLoss(self, event: Event) -> bool:
+        """Whether a process that ended was to go on, or has failed."""
+        watcher = self._arbiter.watchers.get(event.watcher.lower())
+        return watcher is None or watcher.spec.respawn == "always" or (
+            event.data["exit_code"] not in watcher.spec.success_exit_codes)
 
     def _spawn_failure(self, event: Event) -> None:
         self._log.error("{worker} could not be started: {error}", worker=event.worker, error=event.data["error"])

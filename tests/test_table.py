@@ -78,6 +78,17 @@ class ShowTests(SynchronousTestCase):
         self.assertEqual(show.status({**STACK, "watchers": [web]}, show.plain, "/")[1], (
             "web  failed 0/5   no \\x1b program; 7 restarts: last web/1 exited 1 200 ms ago, not back yet"))
 
+    def test_over(self) -> None:
+        """What ended by itself says how, unless somebody stopped it or it waits."""
+        job: Any = {**CLOCK, "status": "stopped", "active": 0, "completed": True}
+        last = {"worker": "clock/1", "reason": "exited 3", "ago": 130, "back": None}
+        for more, note in (
+                ({}, "   completed"), ({"stopper": "ann"}, ""), ({"completed": None}, ""),
+                ({"asleep": True}, "   starts at the next connection"), ({"completed": False}, "   ended by itself"),
+                ({"completed": False, "last": last}, "   clock/1 exited 3 2 min ago")):
+            shown = show.status({**STACK, "watchers": [{**job, **more}]}, show.plain, "/")[1]
+            self.assertEqual(shown, f"clock  stopped 0/1{note}", more)
+
     def test_watcher(self) -> None:
         """One watcher is shown with its workers."""
         self.assertEqual(show.status(STACK, show.plain, "/", "WEB")[1:], [

@@ -116,7 +116,10 @@ def _watcher(watcher: Json, paint: Paint, changed: Json | None = None) -> list[s
     if watcher.get("asleep"):
         notes.append("starts at the next connection")
     notes += dropped(watcher.get("dropped", {}))
-    if watcher.get("restarts"):
+    over = watcher["status"] == "stopped" and not watcher.get("asleep") and not watcher.get("stopper")
+    if over and watcher.get("completed") is not None:
+        notes.append(_over(watcher))
+    elif watcher.get("restarts"):
         notes.append(_restarts(watcher["restarts"], watcher.get("last")))
     return [safe(watcher["name"]), state, "; ".join(notes)]
 
@@ -148,6 +151,14 @@ def tuned(told: Json) -> str:
 def _whoWhen(told: Json) -> str:
     when = time.strftime("%H:%M", time.localtime(time.time() - told["ago"]))
     return f"{safe(told['by']).partition(' (')[0]}, {when}"
+
+
+def _over(watcher: Json) -> str:
+    """How a watcher ended by itself."""
+    last = watcher.get("last")
+    if watcher["completed"] or not last:
+        return "completed" if watcher["completed"] else "ended by itself"
+    return f"{safe(last['worker'])} {safe(last['reason'])} {span(last['ago'])} ago"
 
 
 def _restarts(number: int, last: Json | None) -> str:

@@ -81,7 +81,8 @@ def watcherDetail(watcher: Watcher, now: float, role: str = "") -> dict[str, Any
         "configured": watcher.spec.numprocesses, "resized": resized(watcher, now), "active": watcher.seats.active(),
         "restarts": watcher.past.restarts, "problem": problem,
         **(last(problem) if hears(role) else {}),
-        "stopper": watcher.past.stopper, "asleep": watcher.demand.asleep, "generation": watcher.seats.generation,
+        "stopper": watcher.past.stopper, "completed": watcher.past.completed,
+        "asleep": watcher.demand.asleep, "generation": watcher.seats.generation,
         "last": _death(watcher.past.last, now), "limits": limits.told(watcher.spec),
         "workers": [
             {"id": id, "wid": w.names.wid, "pid": w.pid, "state": w.state, "age": round(now - w.since, 3),

@@ -47,6 +47,8 @@ class DependsTests(InsideCase):
         self.assertEqual(daemon.call("status")["statuses"]["app"], "stopped")
         self.say(daemon, "go2")
         daemon.wait("app sees it")
+        self.assertRegex(daemon.cli("status").stdout, r"(?m)^migrate  stopped 0/1   completed$")
+        self.assertEqual([line for line in daemon.lines if line.startswith("warning: migrate/1")], [])
         app, db = daemon.pids("app"), daemon.pids("db")
         daemon.call("stop", waiting=True)
         with Control(daemon.where) as control:
