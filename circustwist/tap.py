@@ -157,14 +157,20 @@ class Options(usage.Options):
             os.unlink(parent.get("pidfile") or "")
 
     def _twist(self, parent: Any) -> None:
-        """Let twist log as twistd does: in plain lines on a terminal, in a file where one is configured."""
+        """Let twist log as twistd does: in plain lines on a terminal, or where and as the stack has it."""
         level = self.level()
         if level != LogLevel.info:
             parent["logLevel"] = level
         output = self["log-output"] or self.stack.settings.logoutput
-        if output and output != "-":
+        written = Json if self.stack.settings.log_format == "json" else textFileLogObserver
+        if output.startswith("syslog:"):
+            observer = Syslog(output)
+            parent["fileLogObserverFactory"] = lambda file: observer
+        elif output and output != "-":
             parent["logFile"] = opened(output)
-            parent["fileLogObserverFactory"] = textFileLogObserver
+            parent["fileLogObserverFactory"] = written
+        elif written is Json:
+            parent["fileLogObserverFactory"] = lambda file: Json(screen(file))
         elif parent["logFile"].isatty() and parent["fileLogObserverFactory"] is textFileLogObserver:
             parent["fileLogObserverFactory"] = lambda file: Console(level)
 

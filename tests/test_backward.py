@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from pathlib import Path
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from circustwist.system import backward
+from circustwist.system.rotation import Keeping
 
 
 class LastTests(SynchronousTestCase):
@@ -35,6 +38,42 @@ class LastTests(SynchronousTestCase):
         self.assertEqual(self.last(3), [b"4", b"5", b"6"])
         self.assertEqual(self.last(99), [b"1", b"2", b"3", b"4", b"5", b"6"])
         self.assertEqual(self.last(9, grep=b"3"), [b"3"])
+
+    def test_compressed(self) -> None:
+        """Lines go on in files that were compressed, by us or by others, and in those with a date."""
+        self.write(b"5\n6\n", b"3\n4\n")
+        Path(self.path + ".2.gz").write_bytes(gzip.compress(b"1\n2\n"))
+        self.assertEqual(self.last(99), [b"1", b"2", b"3", b"4", b"5", b"6"])
+        self.assertEqual(self.last(5, grep=b"2"), [b"2"])
+        for name in list(backward.rotated(self.path))[1:]:
+            os.unlink(name)
+        Path(self.path + ".20260101000000.gz").write_bytes(gzip.compress(b"1\n2\n"))
+        self.assertEqual(self.last(3), [b"2", b"5", b"6"])
+
+    @given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(1, 40), st.randoms(use_true_random=False))
+    def test_members(self, sizes: list[int], most: int, random: Random) -> None:
+        """However a file was compressed, its last lines are found, whatever its bytes look like."""
+        texts = [bytes(random.choice(b"\x1f\x8b\x08ab\n") for _ in range(size)) for size in sizes]
+        Path(self.path + ".1.gz").write_bytes(b"".join(map(gzip.compress, texts)))
+        whole = b"".join(texts).removesuffix(b"\n").split(b"\n")
+        self.assertEqual(self.last(most), whole[-most:])
+
+    def test_squeezed(self) -> None:
+        """Of a large file only the end is unpacked; one that is damaged, or in one large piece, is left out."""
+        data = b"".join(b"%09d\n" % number for number in range(200_000))
+        Path(self.path + ".1").write_bytes(data)
+        keeping = Keeping(compress=True)
+        self.assertTrue(keeping.settle(self.path, keeping.squeezed(self.path)))
+        packed = Path(self.path + ".1.gz")
+        self.assertEqual(gzip.decompress(packed.read_bytes()), data)
+        unpacked: list[int] = []
+        member = backward._member
+        self.patch(backward, "_member", lambda text: unpacked.append(len(text)) or member(text))
+        self.assertEqual(self.last(2), [b"000199998", b"000199999"])
+        self.assertLess(sum(unpacked), packed.stat().st_size // 3)
+        for bad in packed.read_bytes()[:-5], gzip.compress(b"x" * (1 << 24)):
+            packed.write_bytes(bad)
+            self.assertNotIn(b"000199999", self.last(2))
 
     def test_missing(self) -> None:
         """A file that is not there, cannot be read or is no file has no lines."""

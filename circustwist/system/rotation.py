@@ -7,7 +7,6 @@ from __future__ import annotations
 import gzip
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,6 +20,8 @@ _DAY = 86400
 
 Identity: TypeAlias = tuple[int, int, int]
 """Which file it is, under whatever name: inode, time of its last change, size."""
+MEMBER = 1 << 18
+"""So many bytes at a time are compressed by themselves, so that the end of a file can be read without the rest."""
 _ASIDE = re.compile(r"\.\d+(-\d+)?(\.gz)?")
 
 
@@ -158,8 +159,8 @@ def _squeeze(name: str, status: os.stat_result, made: str) -> bool:
         try:
             with open(made, "wb") as target:
                 os.fchmod(target.fileno(), status.st_mode & 0o777)
-                with gzip.GzipFile(os.path.basename(name), "wb", 6, target, status.st_mtime) as packed:
-                    shutil.copyfileobj(source, packed, 1 << 18)
+                while piece := source.read(MEMBER):
+                    target.write(gzip.compress(piece, 6, mtime=int(status.st_mtime)))
             os.utime(made, ns=(status.st_atime_ns, status.st_mtime_ns))
         except OSError:
             os.unlink(made)

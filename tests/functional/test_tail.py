@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 from circustwist.control.blocking import Control, ControlError
@@ -132,8 +133,12 @@ class OwnLogTests(StackCase):
     """Tests of the supervisor's own log."""
 
     def test_syslog(self) -> None:
-        """It goes to syslog as in Circus."""
-        daemon = self.daemon("")
+        """It goes to syslog as in Circus, with twistd and with twist."""
+        for command in "twistd", "twist":
+            self.logged(self.daemon("", command=command))
+
+    def logged(self, daemon: Daemon) -> None:
+        """The log of a supervisor is in messages of syslog."""
         path = daemon.folder / "s"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as box:
             box.settimeout(TIMEOUT)
@@ -141,8 +146,30 @@ class OwnLogTests(StackCase):
             daemon.ini.write_text(f"[circus]\nlogoutput = syslog://{path}?local1\n[watcher:web]\ncmd = sleep 1000\n")
             daemon.start()
             self.assertRegex(box.recv(9999), rb"^<14[0-9]>circus\[\d+\]: ")
+            while b"watcher" not in box.recv(9999):
+                pass
             daemon.process.terminate()
             daemon.join()
+
+    def test_twistJson(self) -> None:
+        """With twist it can be an object a line too, in a file and on the standard output."""
+        for where in "own.log", "-":
+            daemon = self.daemon(f"[circus]\nlogoutput = {where}\nlog_format = json\n[watcher:web]\n"
+                                 "cmd = sleep 1000\n", command="twist")
+            daemon.start()
+            with Control(self.listening(daemon), TIMEOUT) as control:
+                control.call("ping")
+            self.assertEqual(daemon.stop(), 0)
+            told = (daemon.folder / where).read_text().splitlines() if where != "-" else daemon.lines
+            self.assertLessEqual({"time", "level", "namespace", "text"}, set(json.loads(told[0])), told)
+
+    def listening(self, daemon: Daemon) -> str:
+        """Its control socket, as soon as it is there."""
+        deadline = time.monotonic() + TIMEOUT
+        while not os.path.exists(daemon.where):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)  # nobody could tell that somebody listens but the log
+        return daemon.where
 
     def test_json(self) -> None:
         """It can be an object a line, in a file that is opened again when that is asked for."""
