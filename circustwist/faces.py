@@ -54,7 +54,7 @@ class Faces:
         self._served: tuple[object, ...] = ()
         self._unsubscribe: Callable[[], None] = lambda: None
         self._remember = remembering(steering.tails)
-        self._factory: ControlFactory | None = None
+        self._factories: dict[str, ControlFactory] = {}
         self._unoffer: Callable[[], None] = lambda: None
 
     @property
@@ -71,8 +71,9 @@ class Faces:
         rundir = self._prepared.rundir
         groups = [rundir.controlGroup] if rundir.controlGroup >= 0 else []
         identify = peer(os.getuid(), groups, lambda: self._stack().users)
-        self._factory = ControlFactory(self.steering, identify, lambda: min(MOST_CONNECTIONS, reserve.files() // 4))
-        self._control = Door(self._reactor, rundir, self._factory, self._everybody)
+        factory = ControlFactory(self.steering, identify, lambda: min(MOST_CONNECTIONS, reserve.files() // 4))
+        self._factories["control socket"] = factory
+        self._control = Door(self._reactor, rundir, factory, self._everybody)
         self._control.open()
         rundir.claim(self._prepared.stack.path)
         self._unsubscribe = self.steering.subscribe(self._happened)
@@ -93,6 +94,7 @@ class Faces:
             return
         factory = Visitors(
             self.steering, holder(lambda: self._stack().users), lambda: min(MOST_CONNECTIONS, reserve.files() // 8))
+        self._factories["tls"] = factory
         door = SecureDoor(self._reactor, self._stack().settings, factory)
         self._others.append(door)
         door.open()
@@ -125,7 +127,7 @@ class Faces:
 
     def _clients(self, arguments: Mapping[str, Any], who: Who) -> Mapping[str, Any]:
         """Who is connected."""
-        found = [(one, since, "control socket") for one, since in self._factory.clients()] if self._factory else []
+        found = [(one, since, way) for way, factory in self._factories.items() for one, since in factory.clients()]
         found += [(one, since, "console") for one, since in self._web.console.feed.clients()] if self._web else []
         now = time.time()
         return {"clients": [

@@ -36,7 +36,7 @@ from .model.ini import Reading, read
 from .model.naming import runtimeDirs
 from .model.reading import OpenFile
 from .model.stack import Stack
-from .system import activation, herald, kernel
+from .system import activation, herald, kernel, pidfile
 from .system.handover import Handover, renice, take, unblock
 from .system.installed import Installed
 from .system.rundir import RuntimeDir
@@ -114,11 +114,11 @@ class Options(usage.Options):
             self.rundir = RuntimeDir.open(
                 self.stack.name, settings.runtime_dir, os.getuid(), os.environ, settings.control_group,
                 self.handover.lock if self.handover else -1)
+            self._ours()
         except WorldError as error:
             raise SystemExit(f"circustwist: {error}") from None
         if self.rundir.warning:
             print(f"warning: {self.rundir.warning}", file=sys.stderr)
-        self._ours()
 
     def _ours(self) -> None:
         """Let twistd's pidfile and log lie in the runtime directory."""
@@ -137,6 +137,7 @@ class Options(usage.Options):
             parent["logfile"] = output or (None if parent["nodaemon"] else directory.logfile)
         if parent["umask"] is None:
             parent["umask"] = settings.umask if settings.umask is not None else _umask()
+        parent["pidfile"] = pidfile.usable(parent["pidfile"], self.handover is not None)
 
     def argv(self) -> list[str]:
         """How this process is executed anew: in place, so never as a daemon that would fork."""

@@ -124,6 +124,7 @@ class ShownTests(SynchronousTestCase):
         self.assertEqual(shown(b"\x1b]0;evil\x07"), "\\x1b]0;evil\\x07")
         self.assertEqual(shown(b"\x1b[2J"), "\\x1b[2J")
         self.assertEqual(shown(b"\xc2\x9b2J\x9b6n"), "\\x9b2J\\x9b6n")
+        self.assertEqual(shown("a\u202eb\u2066".encode()), "a\\u202eb\\u2066")
 
     def test_carriageReturn(self) -> None:
         """That of a DOS line ends with it; one inside is shown."""

@@ -85,7 +85,7 @@ def help(session: Session, topic: str | None) -> int:
     command = group.commands.get(topic or "", None if topic else group)
     options = show.options(topic or "")
     if command is None and not options:
-        raise click.UsageError(f"there is no command and no option {topic}")
+        raise click.UsageError(f"there is no command and no option {show.safe(topic)}")
     if command is not None and not session.json:
         with click.Context(command, info_name=topic, parent=context.parent if topic else None) as inner:
             say(command.get_help(inner))

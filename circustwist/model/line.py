@@ -19,7 +19,7 @@ OUTPUTS = {1: "stdout", 2: "stderr"}
 MOST_LINES = 10_000
 """So many lines at most are answered at once."""
 
-_HARMFUL = re.compile(r"(\x1b\[[0-9;:]*m)|[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+_HARMFUL = re.compile(r"(\x1b\[[0-9;:]*m)|[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _RESET = "\x1b[0m"
 
 
@@ -118,11 +118,16 @@ def selected(arguments: Mapping[str, Any]) -> Selection:
 def shown(line: bytes) -> str:
     r"""
     A line as text that cannot harm a terminal: colours pass and end with the
-    line; other control characters, and bytes that are not UTF-8, are shown
-    as C{\x1b}.
+    line; other control characters, those that turn the direction of writing,
+    and bytes that are not UTF-8, are shown as C{\x1b}.
 
     @see: ECMA-48, 8.3.117 (SGR).
     """
     text = line.removesuffix(b"\r").decode("utf-8", "backslashreplace")
-    text = _HARMFUL.sub(lambda found: found[1] or f"\\x{ord(found[0]):02x}", text)
+    text = _HARMFUL.sub(_harmless, text)
     return text + _RESET if "\x1b" in text else text
+
+
+def _harmless(found: re.Match[str]) -> str:
+    number = ord(found[0][0])
+    return found[1] or (f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}")

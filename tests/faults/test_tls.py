@@ -151,6 +151,14 @@ class TlsTests(FaultCase):
             self.assertIn(words, done.stdout + done.stderr)
             self.assertEqual(done.returncode == 0, folder == "viewer", done)
 
+    def test_upgrade(self) -> None:
+        """After an upgrade people come in as before; who is connected is told."""
+        self.assertEqual(self.house.cli("upgrade").returncode, 0)
+        with self.control("viewer") as control:
+            self.assertEqual(self.outcome(control, "ping"), "done")
+            found = self.house.call("clients")["clients"]
+            self.assertIn(("tls", "viewer"), [(one["way"], one["role"]) for one in found])
+
     def test_damaged(self) -> None:
         """Files that do not fit are named in the log, and the stack runs without the port."""
         for change, words in (
