@@ -96,6 +96,8 @@ class TlsTests(FaultCase):
                         self.assertEqual(found != "Denied", allowed, (role, command.name, found))
         with self.control("operator") as control:
             self.assertEqual(self.outcome(control, "stop", name="web"), "done")
+            ways = [(one["name"], one["way"]) for one in control.call("clients")["clients"]]
+            self.assertIn(("operator (127.0.0.1, tls)", "tls"), ways)
         self.house.wait("operator (127.0.0.1, tls): stop web")
         with self.control("admin") as control:
             self.assertEqual(self.outcome(control, "quit"), "done")
