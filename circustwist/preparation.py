@@ -13,9 +13,12 @@ from twisted.logger import Logger
 from .foreign import withProcesses
 from .logic import durable
 from .logic.readiness import handed
+from .model.errors import Problem, WorldError
 from .model.stack import Socket, Stack
+from .model.streams import OUTPUTS, Stream
 from .model.tuned import applied
 from .system import activation, survive
+from .system.files import unwritable
 from .system.handover import Handover
 from .system.interfaces import IJournal
 from .system.journal import Journal, MemoryJournal
@@ -71,6 +74,8 @@ def prepare(
     elif unclean:
         _endLost(left, rundir.mark, journal.skipped > 0)
     survivors = survive.find(left, rundir.mark)
+    if handover is None and not survivors.living:
+        _outputs(stack)
     sockets = Sockets()
     for name, fd in handover.sockets.items() if handover is not None else ():
         if not _adopt(sockets, stack, name, fd):
@@ -90,6 +95,26 @@ def prepare(
     held = sockets.names()
     sockets.bindAll(socket for socket in stack.sockets if socket.name not in held)
     return Prepared(stack, base, environ, rundir, journal, sockets, left, survivors, handover)
+
+
+def _outputs(stack: Stack) -> None:
+    """
+    Look whether what workers write can be kept.
+
+    @raise WorldError: one line for each file that cannot be written.
+    """
+    problems = []
+    for watcher in stack.watchers:
+        for output in OUTPUTS:
+            stream: Stream = getattr(watcher, output)
+            path = stream.settings.get("filename", "")
+            problem = unwritable(path) if path else ""
+            if problem:
+                title, option = f"watcher:{watcher.name}", f"{output}.filename"
+                place = stack.origins.get((title, option), watcher.place)
+                problems.append(str(Problem(place, title, option, problem)))
+    if problems:
+        raise WorldError("\n".join(problems))
 
 
 def _endLost(left: durable.Left, mark: str, damaged: bool) -> None:

@@ -356,6 +356,11 @@ class LocalTests(SynchronousTestCase):
         self.write("stack.ini", INI.format(number=1, port=0) + "[socket:local]\npath = /no/such/socket\n")
         self.assertIn("[socket:local] path: there is no folder /no/such\n", self.run_("check")[1])
 
+    def test_quotes(self) -> None:
+        """What cannot be split into words is told once."""
+        self.write("stack.ini", INI.format(number=1, port=0).replace("sleep 60", "sh -c 'echo"))
+        self.assertEqual(len(self.run_("check")[1].splitlines()), 2)
+
     def test_limits(self) -> None:
         """A limit for which no control group is delegated is a warning: the supervisor may have one, elsewhere."""
         self.patch(cgroup, "delegated", lambda: "")

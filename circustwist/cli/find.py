@@ -304,7 +304,9 @@ def examined(path: str, environ: Mapping[str, str]) -> tuple[Stack, list[str], l
     reading = _read(path, environ)
     errors = [str(problem) for problem in reading.errors]
     runs = any(found.ini == reading.stack.path for found in stacks(environ))
-    errors += [str(problem) for problem in host.missing(reading.stack, environ)]
+    told = {(problem.section, problem.option) for problem in reading.errors}
+    missing = [each for each in host.missing(reading.stack, environ) if (each.section, each.option) not in told]
+    errors += map(str, missing)
     errors += [str(problem) for problem in host.strangers(reading.stack)]
     errors += [] if runs else list(host.sockets(reading.stack))
     warnings = [*reading.warnings, *host.limits(reading.stack)]

@@ -219,6 +219,18 @@ def realPath(path: str) -> str:
     return os.path.join(os.path.realpath(folder), name)
 
 
+def unwritable(path: str) -> str:
+    """Why a file could not be written, as far as that can be told without making it; empty if nothing is known."""
+    path = realPath(path)
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        return f"{path}: {os.strerror(errno.ENOTDIR if os.path.lexists(folder) else errno.ENOENT)}"
+    if os.path.lexists(path) and not os.path.isfile(path):
+        return f"{path}: is not a regular file"
+    allowed = os.access(path if os.path.lexists(path) else folder, os.W_OK, effective_ids=True)
+    return "" if allowed else f"{path}: {os.strerror(errno.EACCES)}"
+
+
 def reason(error: OSError) -> str:
     """Why a file cannot be opened, to go after its path."""
     if error.errno in _REASONS:

@@ -174,6 +174,16 @@ class RefusedTests(ModeCase):
         self.assertEqual((done.returncode, done.stderr), (
             1, "circustwist: /nowhere/at/all/my.log: the log cannot be written: No such file or directory\n"))
 
+    def test_output(self) -> None:
+        """So are those of workers, one line each, in every mode."""
+        ini = SLEEPER.format(settings="") + "stdout_stream.filename = /nowhere/a\nstderr_stream.filename = /tmp\n"
+        for mode, done in self.refused(ini).items():
+            self.assertEqual((done.returncode, done.stdout, done.stderr.splitlines()), (1, "", [
+                "circustwist: stack.ini:6: [watcher:sleeper] stdout_stream.filename: "
+                "/nowhere/a: No such file or directory",
+                "circustwist: stack.ini:7: [watcher:sleeper] stderr_stream.filename: "
+                "/tmp: is not a regular file"]), mode)
+
 
 class ForegroundTests(ModeCase):
     """C{twistd -n circus} and C{twist circus}."""
