@@ -8,8 +8,13 @@ from circustwist.logic.arbiter import Arbiter
 from circustwist.logic.configuration import sections
 from circustwist.logic.schedule import Serial
 from circustwist.model.ini import read
+from circustwist.model.inputs import Asked, Who
 from circustwist.model.keys import hashed
-from circustwist.model.secrets import hidden
+from circustwist.model.secrets import hidden, masked
+from circustwist.model.stack import Watcher
+from circustwist.model.streams import Stream
+
+from .memory import Memory
 
 INI = f"""[circus]
 name = shop
@@ -55,6 +60,25 @@ class SectionTests(SynchronousTestCase):
         self.assertNotIn("canary", str(self.found))
         self.assertEqual(self.options["watcher:web cmd"][0], "app --password=*** --db postgres://ann:***@db/x")
         self.assertEqual(self.options["user:ann password_hash"][0], "***")
+
+    def test_masked(self) -> None:
+        """Lists and mappings of options, as JSON."""
+        self.assertEqual(masked("args", ["--token", "a b", "-v"]), ["--token", "***", "-v"])
+        self.assertEqual(masked("args", ("-v", "--token=x")), ["-v", "--token=***"])
+        self.assertEqual(masked("args", ()), [])
+        self.assertEqual(masked("conf", {"password": "x", "path": "/x", "n": 5}),
+                         {"password": "***", "path": "/x", "n": 5})
+
+    def test_options(self) -> None:
+        """Of the options of a watcher only administrators are told what looks like a secret."""
+        memory = Memory(Watcher(
+            "web", cmd="web --token canary", args=("--password", "canary"), env={"A": "canary"},
+            ready="exec:look --token=canary", stdout_stream=Stream("FileStream", {"api_key": "canary"}))).begin()
+        for call, role in ((50, "viewer"), (52, "operator"), (54, "admin")):
+            memory.feed(Asked(call, "options", {"name": "web"}, Who("bob", role)))
+            memory.feed(Asked(call + 1, "get", {"name": "web", "keys": ["cmd", "args", "ready"]}, Who("bob", role)))
+            for answer in (memory.answers[call], memory.answers[call + 1]):
+                self.assertEqual("canary" in str(answer), role == "admin", answer)
 
     def test_hidden(self) -> None:
         """What is hidden, and what is not."""

@@ -41,7 +41,7 @@ MOST_OPTIONS = 50_000
 
 def get(requests: Requests, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
     """Some options of a watcher."""
-    known = answers.watcherOptions(requests.one(arguments["name"]), asked.who.role == "admin")
+    known = answers.watcherOptions(requests.one(arguments["name"]), asked.who.role, True)
     for key in arguments["keys"]:
         if key not in known:
             raise MessageError(f"{key!r} option not found")

@@ -15,7 +15,7 @@ from ..model.launch import Names, socketNumbers
 from ..model.line import Line, Selection
 from ..model.option import options
 from ..model.reason import hears, last
-from ..model.secrets import MASK
+from ..model.secrets import MASK, masked
 from ..model.stack import Socket, Stack
 from ..model.stack import Watcher as Spec
 from ..model.streams import Stream
@@ -135,23 +135,25 @@ def _socket(socket: Socket, number: int, about: About) -> dict[str, Any]:
     return found | {"state": known.get("state", "held")}
 
 
-def watcherOptions(watcher: Watcher, show: bool) -> dict[str, Any]:
+def watcherOptions(watcher: Watcher, role: str, show: bool = False) -> dict[str, Any]:
     """
-    The options of a watcher as they are in force.
+    The options of a watcher as they are in force; what looks like a secret is for administrators.
 
-    @param show: whether to tell the values of its environment.
+    @param show: whether to tell them the values of its environment too.
     """
+    admin = role == "admin"
     spec: Spec = watcher.spec
     found: dict[str, Any] = {name: getattr(spec, name) for name, _, _ in options(Spec)}
     found["respawn"] = spec.respawn if spec.respawn == "on-failure" else spec.respawn == "always"
     found["numprocesses"] = watcher.seats.wanted
     for name in ("shell_args", "working_dir", "uid", "gid", "virtualenv", "env_file", "stdin_socket"):
         found[name] = found[name] or None
-    found["env"] = {key: value if show else MASK for key, value in spec.env.items()} or None
+    found["env"] = {key: value if show and admin else MASK for key, value in spec.env.items()} or None
     found |= {f"rlimit_{name}": value for name, value in spec.rlimits.items()}
     for name, stream in (("stdout_stream_conf", spec.stdout_stream), ("stderr_stream_conf", spec.stderr_stream)):
         found[name] = _stream(stream)
-    return {**spec.extra, **found}
+    found = {**spec.extra, **found}
+    return found if admin else {name: masked(name, value) for name, value in found.items()}
 
 
 def _stream(stream: Stream) -> dict[str, str]:

@@ -197,7 +197,7 @@ class Requests:
         return (Answer(asked.call, {"numwatchers": len(self.arbiter.watchers)}),)
 
     def _options(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
-        return (Answer(asked.call, {"options": answers.watcherOptions(self.one(arguments["name"]), False)}),)
+        return (Answer(asked.call, {"options": answers.watcherOptions(self.one(arguments["name"]), asked.who.role)}),)
 
     def _listsockets(self, asked: Asked, arguments: dict[str, Any], now: float) -> Effects:
         return (Answer(asked.call, {"sockets": answers.sockets(self.arbiter.stack, self._about)}),)

@@ -5,6 +5,8 @@ What looks like a secret in a configuration, and is not told.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 MASK = "***"
 
@@ -21,3 +23,17 @@ def hidden(name: str, value: str) -> str:
     if value and _SECRET.search(name) and name not in _NOT_SECRET:
         return MASK
     return _TOLD.sub(lambda found: f"{found[1] or found[3]}{MASK}", value)
+
+
+def masked(name: str, value: Any) -> Any:
+    """The same for the value of an option as JSON."""
+    if isinstance(value, str):
+        return hidden(name, value)
+    if isinstance(value, Mapping):
+        return {key: masked(str(key), each) for key, each in value.items()}
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        # A secret may be the word after the one that tells of it.
+        told = ["", *(f"{before} x" for before in value[:-1])]
+        return [MASK if hidden(name, line).endswith(MASK) else hidden(name, each)
+                for line, each in zip(told, value, strict=False)]
+    return value

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from ..model.effects import Probe
 from ..model.reason import framed
+from ..model.secrets import hidden
 
 SHORTEST_PAUSE = 0.05
 """Seconds that there are at least between two looks."""
@@ -87,7 +88,7 @@ class Question:
 
     def refuse(self) -> None:
         """The answer is no."""
-        self.answer(False, framed(f"{self.probe.spec}: ", self.why()))
+        self.answer(False, framed(f"{hidden('spec', self.probe.spec)}: ", self.why()))
 
     def answer(self, ok: bool, detail: str = "") -> None:
         """This is the answer, if there is none yet."""
