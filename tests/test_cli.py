@@ -356,6 +356,18 @@ class LocalTests(SynchronousTestCase):
         self.write("stack.ini", INI.format(number=1, port=0) + "[socket:local]\npath = /no/such/socket\n")
         self.assertIn("[socket:local] path: there is no folder /no/such\n", self.run_("check")[1])
 
+    def test_lacks(self) -> None:
+        """Nor are folders missed of the supervisor's own files and of an environment, nor the owner of a socket."""
+        self.write("stack.ini", (
+            "[circus]\npidfile = /no/pid\nlogoutput = /no/log\n[socket:local]\npath = x\nuser = nobody-such\n"
+            "group = none-such\n[watcher:web]\ncmd = sleep 1\ncopy_env = True\nvirtualenv = /no\n"))
+        self.assertEqual(sorted(self.run_("check")[1].splitlines()), [
+            "5 errors, nothing started", "stack.ini:11: [watcher:web] virtualenv: there is no folder /no",
+            "stack.ini:2: [circus] pidfile: there is no folder /no",
+            "stack.ini:3: [circus] logoutput: there is no folder /no",
+            "stack.ini:6: [socket:local] user: there is no user nobody-such",
+            "stack.ini:7: [socket:local] group: there is no group none-such"])
+
     def test_quotes(self) -> None:
         """What cannot be split into words is told once."""
         self.write("stack.ini", INI.format(number=1, port=0).replace("sleep 60", "sh -c 'echo"))

@@ -307,7 +307,7 @@ def examined(path: str, environ: Mapping[str, str]) -> tuple[Stack, list[str], l
     told = {(problem.section, problem.option) for problem in reading.errors}
     missing = [each for each in host.missing(reading.stack, environ) if (each.section, each.option) not in told]
     errors += map(str, missing)
-    errors += [str(problem) for problem in host.strangers(reading.stack)]
+    errors += map(str, (*host.strangers(reading.stack), *host.files(reading.stack)))
     errors += [] if runs else list(host.sockets(reading.stack))
     warnings = [*reading.warnings, *host.limits(reading.stack)]
     return reading.stack, errors, [f"{problem} (warning)" for problem in warnings]

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ..model.errors import Problem, Unstartable
+from ..model.errors import Place, Problem, Unstartable
 
 if TYPE_CHECKING:
     from ..model.stack import Stack, Watcher
@@ -23,17 +23,26 @@ def missing(stack: Stack, environ: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def strangers(stack: Stack) -> Iterator[Problem]:
-    """Users and groups that the host does not know, though people are to be recognised by them."""
+    """Users and groups that the host does not know, by whom people are recognised or to whom sockets are to belong."""
     import grp
     import pwd
 
-    for user in stack.users:
-        for option, text, known in (("uid", user.uid, pwd.getpwnam), ("group", user.group, grp.getgrnam)):
+    named = [(f"user:{user.name}", user.place, "uid", user.uid, user.group) for user in stack.users]
+    named += [(f"socket:{socket.name}", socket.place, "user", socket.user, socket.group) for socket in stack.sockets]
+    for title, section, uid, user, group in named:
+        for option, what, text, known in ((uid, "user", user, pwd.getpwnam), ("group", "group", group, grp.getgrnam)):
             if text and not text.isdigit() and not _known(known, text):
-                what = "user" if option == "uid" else "group"
-                title = f"user:{user.name}"
-                place = stack.origins.get((title, option), user.place)
-                yield Problem(place, title, option, f"there is no {what} {text}")
+                yield Problem(stack.origins.get((title, option), section), title, option, f"there is no {what} {text}")
+
+
+def files(stack: Stack) -> Iterator[Problem]:
+    """The files of the supervisor itself whose folders are not there."""
+    for option in ("pidfile", "logoutput"):
+        path = getattr(stack.settings, option) or ""
+        folder = "" if path.startswith("syslog:") else os.path.dirname(path)
+        if folder and not os.path.isdir(folder):
+            place = stack.origins.get(("circus", option), Place(stack.path))
+            yield Problem(place, "circus", option, f"there is no folder {folder}")
 
 
 def _program(watcher: Watcher, stack: Stack, environ: Mapping[str, str]) -> str:
@@ -67,6 +76,8 @@ def _lacks(watcher: Watcher, stack: Stack, environ: Mapping[str, str]) -> Iterat
         yield "working_dir", f"there is no folder {watcher.working_dir}"
     elif watcher.cmd and not watcher.env_file and (problem := _program(watcher, stack, environ)):
         yield "cmd", problem
+    if watcher.virtualenv and not os.path.isdir(watcher.virtualenv):
+        yield "virtualenv", f"there is no folder {watcher.virtualenv}"
     if watcher.env_file and not os.path.isfile(watcher.env_file):
         yield "env_file", f"there is no file {watcher.env_file}"
     for option, known in (("uid", pwd.getpwnam), ("gid", grp.getgrnam)):
