@@ -1,13 +1,15 @@
 """
 Whatever comes from outside is parsed or refused: a short run of what a longer one tries by hand.
 
-C{FAULTS_FUZZ=100000} in the environment says how many examples each parser gets.
+C{FAULTS_FUZZ=100000} in the environment says how many examples each parser gets; C{python -m tests.fuzz 3600} changes
+what is in tests/corpus/ for an hour.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import random
 import tempfile
 from pathlib import Path
 
@@ -22,6 +24,9 @@ from circustwist.model.errors import WorldError
 from circustwist.model.ini import read
 from circustwist.system import launcher, notify
 from circustwist.system.journal import Journal
+from tests.fuzz import machine
+from tests.fuzz.machine import CORPUS, changed, corpus, tried
+from tests.fuzz.targets import TARGETS
 
 EXAMPLES = int(os.environ.get("FAULTS_FUZZ", "150"))
 fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -95,3 +100,26 @@ class FuzzTests(SynchronousTestCase):
         """What the launcher's status pipe says."""
         with contextlib.suppress(ValueError):
             launcher.parse(data)
+
+
+class CorpusTests(SynchronousTestCase):
+    """What is kept, what becomes of it when it is changed, and what is long."""
+
+    slow = 30.0
+    """Seconds: a machine that does much else makes none slower than that."""
+
+    def test_kept(self) -> None:
+        """Every input that is kept, and some hundred like it, for every target."""
+        self.assertEqual({path.name for path in CORPUS.iterdir()}, set(TARGETS))
+        chance = random.Random(4711)
+        for name, target in TARGETS.items():
+            inputs = corpus(name)
+            self.assertTrue(inputs, name)
+            for data in [*inputs, *(changed(chance.choice(inputs), inputs, chance) for _ in range(EXAMPLES))]:
+                tried(target, data, self.slow)
+
+    def test_long(self) -> None:
+        """No word repeated to 64 KiB takes a time that grows faster than its length."""
+        for target in TARGETS.values():
+            for word in machine.WORDS:
+                tried(target, word * (65536 // len(word)), self.slow)
