@@ -165,7 +165,7 @@ class ArbiterMachine(RuleBasedStateMachine):
             reload = watcher.reloading
             surge = len(reload.coming) + len(reload.proved) if reload else 0
             assert len(alive) <= max(watcher.seats.wanted, watcher.seats.held) + surge, watcher
-            assert reload or watcher.seats.held <= watcher.seats.wanted, watcher
+            assert reload or not watcher.running or watcher.seats.held <= watcher.seats.wanted, watcher
             workers = watcher.seats.workers.values()
             seated = [worker for worker in workers if watcher.seats.seatOf(worker) is not None]
             assert len(seated) == watcher.seats.held == sum(1 for seat in watcher.seats.seats if seat.holder)

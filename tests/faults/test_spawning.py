@@ -203,7 +203,7 @@ class HostFaults(FaultCase):
         daemon = self.begun(self.wrapped("[watcher:w]\ncmd = sleep 1028\nnumprocesses = 41\nautostart = False\n"))
         _, hard = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
         # Not by prlimit(1) from the start, since raising a hard limit takes a capability.
-        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (40, hard))
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (46, hard))
         daemon.call("start", name="w")
         eventually(lambda: "EMFILE" in daemon.detail("w")["problem"])
         running = set(daemon.pids("w"))
