@@ -112,7 +112,7 @@ def _same(given: Json) -> Json:
 def _whole(given: Json, name: str) -> None:
     """A number may come as text."""
     value = given.get(name)
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdecimal():
+    if isinstance(value, str) and len(value) < 20 and value.strip().isascii() and value.strip().isdecimal():
         given[name] = int(value)
 
 
