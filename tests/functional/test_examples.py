@@ -20,13 +20,17 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "ruby": ("ruby", "puma"), "twisted": (),
 }
 """What each needs: modules and programs."""
+MODULES = frozenset(("django", "fastapi", "flask", "gunicorn", "uvicorn"))
+"""Which of them are modules."""
 ELSEWHERE = frozenset(("hello", "webstack"))
 """Examples that have tests of their own."""
 
 
 def there(need: str) -> bool:
-    """Whether a module or a program can be had."""
-    return shutil.which(need, path=PATH) is not None or importlib.util.find_spec(need) is not None
+    """Whether a module of this Python, or a program that is no Python module, can be had."""
+    if need in MODULES:
+        return importlib.util.find_spec(need) is not None
+    return shutil.which(need, path=PATH) is not None
 
 
 class ExampleTests(StackCase):
