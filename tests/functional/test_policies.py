@@ -110,3 +110,21 @@ class BrokenTests(PolicyCase):
         self.assertEqual((daemon.stop(), daemon.strays()), (0, []))
         for name in names:
             self.assertTrue([line for line in daemon.lines if f"/{name} is written again" in line], daemon.lines)
+
+    def test_drainGrace(self) -> None:
+        """At the end it is waited for C{drain_grace} for what takes no more; what is left then is told as lost."""
+        for grace, lost in ((0, True), (30, False)):
+            raw = BROKEN[BROKEN.index("[watcher:raw]"):BROKEN.index("[watcher:lined]")].replace("20000", "2000")
+            daemon = self.daemon(f"[circus]\ndrain_grace = {grace}\n{raw}")
+            (daemon.folder / "sitecustomize.py").write_text(FAILING)
+            daemon.env["PYTHONPATH"] = str(daemon.folder)
+            (daemon.folder / "broken").touch()
+            daemon.start().wait("cannot be written")
+            daemon.process.terminate()
+            daemon.wait("stopping")
+            if not lost:
+                (daemon.folder / "broken").unlink()
+            self.assertEqual(daemon.join(), 0)
+            told = [line for line in daemon.lines if "bytes of output are lost" in line]
+            whole = b"".join(b"%d\n" % number for number in range(1, 2001))
+            self.assertEqual((bool(told), (daemon.folder / "raw").read_bytes()), (lost, b"" if lost else whole))
