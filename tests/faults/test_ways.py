@@ -155,9 +155,10 @@ class LinkTests(FaultCase):
                         continue
 
         thread = threading.Thread(target=swap)
+        # At a start a link in the way may be a reason to refuse.
+        self.begun(daemon)
         thread.start()
         try:
-            self.begun(daemon)
             for number in range(6):
                 mode = ("0700", "0777")[number % 2]
                 daemon.ini.write_text(daemon.ini.read_text().replace("0777", "MODE").replace("0700", "MODE").replace(
