@@ -117,28 +117,27 @@ class Arbiter(Schedule):
         """Tell a watcher of one of its workers; one that is not known changes nothing."""
         watcher = self.watchers.get(names.watcher.lower())
         worker = watcher.seats.workers.get(names.id) if watcher else None
-        if watcher is None or worker is None:
+        if worker is None:
             return NOTHING
-        before = watcher.status
-        return tell(watcher, worker) + self.changed(watcher, before, now)
+        return self._tell(names.watcher, now, lambda watcher: tell(watcher, worker))
 
-    @_take.register
-    def _(self, input: HookDone, now: float) -> Effects:
-        watcher = self.watchers.get(input.watcher.lower())
+    def _tell(self, name: str, now: float, tell: Callable[[Watcher], Effects]) -> Effects:
+        """Tell a watcher something, and see what follows for others; one that is not known changes nothing."""
+        watcher = self.watchers.get(name.lower())
         if watcher is None:
             return NOTHING
         before = watcher.status
-        return hooking.done(watcher, input, now) + self.changed(watcher, before, now)
+        return tell(watcher) + self.changed(watcher, before, now)
+
+    @_take.register
+    def _(self, input: HookDone, now: float) -> Effects:
+        return self._tell(input.watcher, now, lambda watcher: hooking.done(watcher, input, now))
 
     @_take.register
     def _(self, input: Woken, now: float) -> Effects:
         timer = input.timer
         if timer.watcher:
-            watcher = self.watchers.get(timer.watcher.lower())
-            if watcher is None:
-                return NOTHING
-            before = watcher.status
-            return watcher.woken(timer, now) + self.changed(watcher, before, now)
+            return self._tell(timer.watcher, now, lambda watcher: watcher.woken(timer, now))
         if timer == SHUTDOWN:
             return self.killAll(now)
         operation = self.operations.get(timer.key)
@@ -146,19 +145,11 @@ class Arbiter(Schedule):
 
     @_take.register
     def _(self, input: Knocked, now: float) -> Effects:
-        watcher = self.watchers.get(input.watcher.lower())
-        if watcher is None:
-            return NOTHING
-        before = watcher.status
-        return watcher.knocked(now) + self.changed(watcher, before, now)
+        return self._tell(input.watcher, now, lambda watcher: watcher.knocked(now))
 
     @_take.register
     def _(self, input: Counted, now: float) -> Effects:
-        watcher = self.watchers.get(input.watcher.lower())
-        if watcher is None:
-            return NOTHING
-        before = watcher.status
-        return idling.counted(watcher, input, now) + self.changed(watcher, before, now)
+        return self._tell(input.watcher, now, lambda watcher: idling.counted(watcher, input, now))
 
     @_take.register
     def _(self, input: Adopted, now: float) -> Effects:
